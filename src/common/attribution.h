@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "common/apportion.h"
+
+/* The attribution model for one zone and one interval. Pure; used by host and guest alike. docs/model.md.
+ *
+ * measured = static + Σ consumers + remainder, to the microjoule (design law 8):
+ *   static    = min (owed static energy, measured)                                          (eq. 4.2)
+ *   dynamic   = measured - static
+ *   consumer  = dynamic x usage / (Σ usage + remainder usage)                               (eq. 4.3-4.6)
+ *   remainder = what is left: the host's own (or the guest kernel's own) usage
+ */
+
+/* What a zone carries from interval to interval. Start from zero. */
+typedef struct
+{
+  guint64 static_owed_uj;   /* shortfall of static energy still owed */
+  guint64 static_rest_pj;   /* < 10^6: static power x elapsed is µW x µs = pJ */
+  guint64 usage_debt_ns;    /* by how much consumers' usage has exceeded the busy time so far (10 ms steps of /proc/stat) */
+  VjCarry remainder_carry;  /* rounding of the remainder */
+} VjAttributionState;
+
+typedef struct
+{
+  guint64 measured_uj;        /* energy of the interval */
+  guint64 elapsed_us;         /* its length */
+  guint64 static_uw;          /* static power of the zone; 0 if unknown */
+  guint64 dynamic_limit_uj;   /* dynamic energy is at most this (a sub-zone: its package's); G_MAXUINT64: no limit. The excess counts as static */
+  guint64 busy_ns;            /* CPU time used by the whole machine in the interval */
+  guint64 debt_limit_ns;      /* bound of usage_debt_ns */
+  const guint64 *usage_ns;    /* CPU time used by each consumer in the same interval */
+  const guint64 *limit_uj;    /* per consumer upper bound (a sub-zone: what its package leaves), or NULL; the excess is the remainder's */
+  gsize n;
+} VjAttributionInput;
+
+typedef struct
+{
+  guint64 static_uj;
+  guint64 remainder_uj;
+  guint64 attributed_uj;      /* Σ ret_energy_uj[] */
+} VjAttributionResult;
+
+/* At most this much shortfall of static energy is carried on: 60 s of it (design law 8). */
+#define VJ_STATIC_OWED_LIMIT_US G_GUINT64_CONSTANT (60000000)
+
+/* carry[] and ret_energy_uj[] have n entries, one per consumer. Cannot fail. */
+void vj_attribution_run (VjAttributionState *state, const VjAttributionInput *input, VjCarry *carry,
+                         guint64 *ret_energy_uj, VjAttributionResult *ret_result);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "common/frame.h"
+#include "common/poll.h"
+
+/* The host's end of one guest channel (docs/protocol.md). Never blocks; one frame outstanding at most; what a guest
+ * does here costs a bounded amount per tick and touches no other channel. */
+typedef struct VjChannel VjChannel;
+
+typedef enum
+{
+  VJ_CHANNEL_DISCONNECTED, /* nobody listens at the path, or it refused us; tried again at each tick (with backoff) */
+  VJ_CHANNEL_WAITING,      /* connected; the guest has not said hello (no reader there, or another client owns the socket) */
+  VJ_CHANNEL_OPEN,         /* frames flow */
+} VjChannelState;
+
+const char *vj_channel_state_name (VjChannelState state); /* "disconnected", "waiting", "open" */
+
+typedef struct
+{
+  VjChannelState state;
+  gboolean outstanding;       /* a frame waits for its acknowledgement */
+  guint64 acked_monotonic_us; /* reading time of the last acknowledged frame; 0: none */
+  guint64 frames_sent;
+  guint64 frames_skipped;     /* ticks in which the previous frame was still outstanding */
+  guint64 hellos;
+  guint64 lines_dropped;      /* malformed, over-long, other session's, over budget */
+  int peer_pid;               /* SO_PEERCRED, 0 if not connected */
+} VjChannelStatus;
+
+/* Fills everything of the frame but session and sequence with the newest settled figures. */
+typedef void (*VjChannelFill) (VjFrame *ret_frame, gpointer user_data);
+
+/* "bind" way: connects to QEMU's listening unix socket at path, at once and again after a loss. poll is borrowed. */
+VjChannel *vj_channel_new (VjPoll *poll, const char *path, VjChannelFill fill, gpointer user_data);
+void vj_channel_free (VjChannel *channel);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjChannel, vj_channel_free)
+const char *vj_channel_path (const VjChannel *channel);
+void vj_channel_get_status (const VjChannel *channel, VjChannelStatus *ret_status);
+/* Once per tick, after the store is written: reconnects if due, refills the guest's read budget, and sends the newest
+ * frame if the channel is open and nothing is outstanding. A hello between ticks is answered at once, but only once per tick. */
+void vj_channel_tick (VjChannel *channel, guint64 now_us);
