@@ -1,2 +1,86 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "common/process.h"
+
+#include "common/error.h"
+#include "common/file.h"
+#include "common/procfs.h"
+#include "common/units.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#define PID_STAT_MAX 4096
+
+static gboolean
+pidfd_is_alive (int pidfd)
+{
+  struct pollfd poll_fd = { .fd = pidfd, .events = POLLIN };
+  int ready;
+
+  do
+    ready = poll (&poll_fd, 1, 0);
+  while (ready < 0 && errno == EINTR);
+  return ready == 0;
+}
+
+static gboolean
+read_start_us (const char *procfs, int pid, guint64 *ret_start_us, GError **error)
+{
+  g_autofree char *relative = g_strdup_printf ("%d/stat", pid);
+  gsize length = 0;
+  g_autofree char *text = vj_file_read (procfs, relative, PID_STAT_MAX, &length, error);
+  VjProcPidStat stat;
+
+  if (text == NULL)
+    return FALSE;
+  if (!vj_procfs_parse_pid_stat (text, length, &stat))
+    {
+      g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s/%s is not of the kernel's form", procfs, relative);
+      return FALSE;
+    }
+
+  *ret_start_us = stat.start_ticks * (VJ_US_PER_S / (guint64)sysconf (_SC_CLK_TCK));
+  return TRUE;
+}
+
+/* The pid is held first and found alive last: what was read in between is that process's, since a pid is not
+ * given away while its process lives. */
+VjProcess *
+vj_process_open (const char *procfs, int pid, GError **error)
+{
+  g_autoptr (VjProcess) process = g_new0 (VjProcess, 1);
+
+  process->pid = pid;
+  process->pidfd = pidfd_open (pid, 0);
+  if (process->pidfd < 0)
+    {
+      vj_error_set_errno (error, errno, "cannot hold process %d", pid);
+      return NULL;
+    }
+  if (!read_start_us (procfs, pid, &process->start_us, error))
+    return NULL;
+  if (!vj_process_is_alive (process))
+    {
+      g_set_error (error, VJ_ERROR, VJ_ERROR_GONE, "process %d has exited", pid);
+      return NULL;
+    }
+  return g_steal_pointer (&process);
+}
+
+void
+vj_process_free (VjProcess *process)
+{
+  if (process == NULL)
+    return;
+  if (process->pidfd >= 0)
+    close (process->pidfd);
+  g_free (process);
+}
+
+gboolean
+vj_process_is_alive (const VjProcess *process)
+{
+  return pidfd_is_alive (process->pidfd);
+}
