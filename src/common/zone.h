@@ -31,7 +31,8 @@ typedef struct
 } VjZone;
 
 /* Fills *ret_zone from the text of a name file (trailing newline allowed) and the enclosing zone (NULL: top level,
- * parent_index -1). FALSE for an empty name, one longer than VJ_ZONE_ID_MAX, or with bytes other than [A-Za-z0-9_.-]. */
+ * parent_index -1). FALSE for an empty name, an id longer than VJ_ZONE_ID_MAX, bytes
+ * other than [A-Za-z0-9_.-], or a leading dot. package and die of a sub-zone are its parent's. */
 gboolean vj_zone_init (VjZone *ret_zone, const char *name, const VjZone *parent, int parent_index);
 
 /* The inverse, for readers of frames: splits an id ("package-0/core") into a zone; parent is found in zones[0..n).
