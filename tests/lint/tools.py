@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs a checker on the files that it is for: format, shellcheck or cppcheck."""
+import os
+import shutil
+import subprocess
+import sys
+
+import tree
+
+
+def command(which, top, scratch):
+    paths = tree.files(top)
+    sources = [path for path in paths if path.endswith(".c")]
+    if which == "format":
+        return ["clang-format", "--dry-run", "-Werror", *sources]
+    if which == "shellcheck":
+        return ["shellcheck", *[path for path in paths if tree.is_shell(top, path)]]
+    os.makedirs(scratch, exist_ok=True)
+    return ["cppcheck", "--quiet", "-j2", "--enable=warning,performance,portability", "--error-exitcode=1",
+            "--inline-suppr", "--library=gtk", "--std=c11", "--suppress=missingInclude", "-DVJ_FUSE=1", "-DG_DEFINE_QUARK(a,b)=",
+            f"--cppcheck-build-dir={scratch}", "-Isrc", "src"]
+
+
+def main():
+    which, top, scratch = sys.argv[1:4]
+    arguments = command(which, top, scratch)
+    if shutil.which(arguments[0]) is None:
+        print(f"skipped: {arguments[0]} is not installed")
+        return 77
+    return subprocess.run(arguments, cwd=top, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
