@@ -12,12 +12,13 @@ char *vj_cgroup_parse_path (const char *text, gsize length, const char *controll
 
 /* Reduces the path of a QEMU process to its domain's own scope by stripping libvirt's sub-groups (/emulator, /vcpuN,
  * /iothreadN, /libvirt). NULL (not an error) if what is left is not a scope of libvirt's own making for one domain:
- *   .../machine-qemu\x2dN\x2dNAME.scope   (systemd)     .../qemu-N-NAME.libvirt-qemu   (no systemd)
- * so that a process in a login session or in the root is never billed for its neighbours. Caller frees. */
+ *   .../machine-qemu\x2dN\x2dNAME.scope   (systemd)     .../[qemu-N-]NAME.libvirt-qemu   (no systemd)
+ * so that a process in a login session or in the root is never billed for its neighbours. Caller frees.
+ * Anything below user.slice is refused: there anybody can make a cgroup of any name. */
 char *vj_cgroup_domain_scope (const char *path);
 
 /* usage_usec of a v2 cpu.stat, in µs. */
 gboolean vj_cgroup_parse_cpu_stat (const char *text, gsize length, guint64 *ret_usage_us);
 
-/* A file that holds one unsigned decimal number and a newline (cpuacct.usage in ns, energy_uj, ...). */
+/* A file that holds one unsigned decimal number and, as a rule, a newline (cpuacct.usage in ns, energy_uj, ...). */
 gboolean vj_cgroup_parse_u64 (const char *text, gsize length, guint64 *ret_value);

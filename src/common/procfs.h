@@ -26,7 +26,5 @@ typedef struct
 /* /proc/PID/stat; comm may hold spaces, parentheses and newlines: fields are counted after the last ')'. */
 gboolean vj_procfs_parse_pid_stat (const char *text, gsize length, VjProcPidStat *ret_stat);
 
-/* /proc/PID/status or a "Name: value kB" list is not needed yet. */
-
 /* A pidfile: decimal pid, optional white space after it. */
 gboolean vj_procfs_parse_pid (const char *text, gsize length, int *ret_pid);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/procfs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define PID_HEAD "100 "
+#define PID_TAIL(utime, stime, start)                                                                        \
+  " S 1 100 100 0 -1 4194560 1 2 3 4 " utime " " stime " 7 8 -20 -19 3 0 " start                             \
+  " 1000 2000 18446744073709551615"
+
+/* The text at the very end of an allocation, so that a sanitizer sees any read past it. */
+static char *
+exact_copy (const char *text, gsize length)
+{
+  return g_memdup2 (text, MAX (length, 1));
+}
+
+static void
+test_stat (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    gboolean ok;
+    guint cpus;
+    guint64 idle_ticks;
+  } cases[] = {
+    { "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 40 5 6 7 8 9 10\nintr 1 2\n", TRUE, 1, 53 },
+    { "cpu  9 9 9 9 9 9 9 9\ncpu0 0 0 0 1 1 0 0 1\n", TRUE, 1, 3 },
+    { "cpu  0\ncpu0 0 0 0 1 0 0 0 0 0 0\ncpu7 0 0 0 2 0 0 0 0 0 0\nintr", TRUE, 2, 3 },
+    { "cpu  0\ncpu0 0 0 0 18446744073709551615 0 0 0 0\n", TRUE, 1, G_MAXUINT64 },
+    { "cpu  0\ncpu0 0 0 0 18446744073709551616 0 0 0 0\n", FALSE, 0, 0 },
+    { "cpu  0\ncpu0 0 0 0 18446744073709551615 1 0 0 0\n", FALSE, 0, 0 },
+    { "cpu  0\ncpu0 0 0 0 1 0 0 0 0\ncpu1 0 0 0 1 0 0 0 0", FALSE, 0, 0 }, /* cut short */
+    { "cpu  0\ncpu0 0 0 0 1 0 0 0\n", FALSE, 0, 0 },
+    { "cpu  0\ncpu0 0 0 0 -1 0 0 0 0\n", FALSE, 0, 0 },
+    { "cpu  0\ncpu0  0 0 0 1 0 0 0 0\n", FALSE, 0, 0 },
+    { "cpu  0\ncpu0 0 0 0 1 0 0 0 0x\n", FALSE, 0, 0 },
+    { "cpu  0\ncpu 0 0 0 1 0 0 0 0\n", FALSE, 0, 0 },
+    { "cpu  1 2 3 4 5 6 7 8 9 10\nintr 1\n", FALSE, 0, 0 },
+    { "cpu0 0 0 0 1 0 0 0 0\n", FALSE, 0, 0 },
+    { "", FALSE, 0, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gsize length = strlen (cases[i].text);
+      g_autofree char *text = exact_copy (cases[i].text, length);
+      VjProcStat stat = { .cpus = 77, .idle_ticks = 88 };
+
+      assert_int_equal (vj_procfs_parse_stat (text, length, &stat), cases[i].ok);
+      assert_int_equal (stat.cpus, cases[i].ok ? cases[i].cpus : 77);
+      assert_int_equal (stat.idle_ticks, cases[i].ok ? cases[i].idle_ticks : 88);
+    }
+}
+
+static void
+test_stat_many_cpus (void **state)
+{
+  g_autoptr (GString) text = g_string_new ("cpu  1 2 3 4 5 6 7 8 9 10\n");
+  VjProcStat stat;
+
+  for (guint i = 0; i < 256; i++)
+    g_string_append_printf (text, "cpu%u 11 22 33 %u 100 44 55 10 66 77\n", i, i);
+  g_string_append (text, "intr 1 2 3\nctxt 4\n");
+  assert_true (vj_procfs_parse_stat (text->str, text->len, &stat));
+  assert_int_equal (stat.cpus, 256);
+  assert_int_equal (stat.idle_ticks, 255 * 256 / 2 + 256 * 110);
+}
+
+/* No prefix of a /proc/stat counts fewer CPUs or fewer ticks than the lines that it holds whole. */
+static void
+test_stat_cut (void **state)
+{
+  const char *text = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 40 5 6 7 8 9 10\n";
+  VjProcStat stat;
+
+  for (gsize length = 0; length < strlen (text); length++)
+    assert_false (vj_procfs_parse_stat (text, length, &stat));
+  assert_true (vj_procfs_parse_stat (text, strlen (text), &stat));
+}
+
+static void
+test_pid_stat (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    gboolean ok;
+    guint64 cpu_ticks;
+    guint64 start_ticks;
+  } cases[] = {
+    { PID_HEAD "(sh)" PID_TAIL ("5", "6", "9876"), TRUE, 11, 9876 },
+    { PID_HEAD "(a b) S 1 (c\n)" PID_TAIL ("5", "6", "9876"), TRUE, 11, 9876 },
+    { PID_HEAD "()))" PID_TAIL ("0", "0", "0"), TRUE, 0, 0 },
+    { PID_HEAD "(x)" PID_TAIL ("18446744073709551615", "0", "1"), TRUE, G_MAXUINT64, 1 },
+    { PID_HEAD "(x)" PID_TAIL ("18446744073709551615", "1", "1"), FALSE, 0, 0 },
+    { PID_HEAD "(x)" PID_TAIL ("18446744073709551616", "0", "1"), FALSE, 0, 0 },
+    { PID_HEAD "(x)" PID_TAIL ("-5", "0", "1"), FALSE, 0, 0 },
+    { PID_HEAD "(x)" PID_TAIL ("5", "6", "-1"), FALSE, 0, 0 },
+    { PID_HEAD "(x)" PID_TAIL ("5", "6", "1x"), FALSE, 0, 0 },
+    { PID_HEAD "(x) S 1 100 100 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98", FALSE, 0, 0 }, /* cut short */
+    { PID_HEAD "(x) 5 1 100 100 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98 1", FALSE, 0, 0 },
+    { PID_HEAD "(x", FALSE, 0, 0 },
+    { PID_HEAD "(x)", FALSE, 0, 0 },
+    { PID_HEAD "(x) ", FALSE, 0, 0 },
+    { "(x) S 1", FALSE, 0, 0 },
+    { "", FALSE, 0, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gsize length = strlen (cases[i].text);
+      g_autofree char *text = exact_copy (cases[i].text, length);
+      VjProcPidStat stat = { .state = '?', .start_ticks = 77, .cpu_ticks = 88 };
+
+      assert_int_equal (vj_procfs_parse_pid_stat (text, length, &stat), cases[i].ok);
+      assert_int_equal (stat.state, cases[i].ok ? 'S' : '?');
+      assert_int_equal (stat.cpu_ticks, cases[i].ok ? cases[i].cpu_ticks : 88);
+      assert_int_equal (stat.start_ticks, cases[i].ok ? cases[i].start_ticks : 77);
+    }
+}
+
+static void
+test_pid (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    int pid;
+  } cases[] = {
+    { "1", 1 },
+    { "4711\n", 4711 },
+    { "4711 \t\r\n", 4711 },
+    { "2147483647\n", G_MAXINT },
+    { "2147483648\n", 0 },
+    { "0", 0 },
+    { "-1", 0 },
+    { "+1", 0 },
+    { " 1", 0 },
+    { "1 2", 0 },
+    { "1x", 0 },
+    { "0x10", 0 },
+    { "", 0 },
+    { "\n", 0 },
+    { "18446744073709551617", 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gsize length = strlen (cases[i].text);
+      g_autofree char *text = exact_copy (cases[i].text, length);
+      int pid = -7;
+
+      assert_int_equal (vj_procfs_parse_pid (text, length, &pid), cases[i].pid != 0);
+      assert_int_equal (pid, cases[i].pid != 0 ? cases[i].pid : -7);
+    }
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (test_stat),     cmocka_unit_test (test_stat_many_cpus),
+    cmocka_unit_test (test_stat_cut), cmocka_unit_test (test_pid_stat),
+    cmocka_unit_test (test_pid),
+  };
+
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
