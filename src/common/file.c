@@ -38,12 +38,11 @@ gboolean
 vj_file_pread (int fd, char *buffer, gsize size, gsize *ret_length, GError **error)
 {
   const gssize got = pread_retrying (fd, buffer, size);
-  const int failure = errno;
 
-  buffer[0] = got > 0 ? buffer[0] : '\0';
   if (got < 0)
     {
-      vj_error_set_errno (error, failure, "cannot read");
+      vj_error_set_errno (error, errno, "cannot read");
+      buffer[0] = '\0';
       return FALSE;
     }
   if ((gsize)got >= size)
