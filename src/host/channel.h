@@ -29,8 +29,9 @@ typedef struct
   int peer_pid;               /* SO_PEERCRED, 0 if not connected */
 } VjChannelStatus;
 
-/* Fills everything of the frame but session and sequence with the newest settled figures. */
-typedef void (*VjChannelFill) (VjFrame *ret_frame, gpointer user_data);
+/* Fills everything of the frame but session and sequence with the newest settled figures. FALSE: there are none (the
+ * domain's process is not known), and nothing is sent. */
+typedef gboolean (*VjChannelFill) (VjFrame *ret_frame, gpointer user_data);
 
 /* "bind" way: connects to QEMU's listening unix socket at path, at once and again after a loss. poll is borrowed. */
 VjChannel *vj_channel_new (VjPoll *poll, const char *path, VjChannelFill fill, gpointer user_data);

@@ -8,3 +8,5 @@
  * CPUs (vj_source_model_default_uw ()). */
 VjSource *vj_source_model_open (const char *procfs, guint64 idle_uw, guint64 full_uw, GError **error);
 void vj_source_model_default_uw (guint n_cpus, guint64 *ret_idle_uw, guint64 *ret_full_uw);
+/* The idle power of an open model source, µW. */
+guint64 vj_source_model_idle_uw (const VjSource *source);

@@ -1,2 +1,221 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/store.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/file.h"
+
+#define STORE_NAME   "ledger"
+#define STORE_HEADER "virtjoule-store 1"
+#define STORE_LIMIT  (64 * 1024 * 1024)
+#define LEDGER_MARK  "\nledger\n"
+
+void
+vj_stored_domain_free (VjStoredDomain *domain)
+{
+  if (domain == NULL)
+    return;
+  g_free (domain->name);
+  g_free (domain->channel);
+  g_free (domain);
+}
+
+VjStored *
+vj_stored_new (void)
+{
+  VjStored *stored = g_new0 (VjStored, 1);
+  stored->marks = g_array_new (FALSE, TRUE, sizeof (VjSourceMark));
+  stored->domains = g_ptr_array_new ();
+  return stored;
+}
+
+void
+vj_stored_free (VjStored *stored)
+{
+  if (stored == NULL)
+    return;
+  g_array_unref (stored->marks);
+  g_ptr_array_unref (stored->domains);
+  g_free (stored);
+}
+
+static void
+encode_domain (const VjStoredDomain *domain, GString *out)
+{
+  g_string_append_printf (out, "domain %s %s %d %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u %s %s\n",
+                          domain->uuid, domain->epoch, domain->pid, domain->start_us, domain->usage_ns,
+                          domain->usage_kind, domain->name, domain->channel);
+}
+
+gboolean
+vj_store_save (const char *runtime_dir, const VjStored *stored, const VjLedger *ledger, GError **error)
+{
+  g_autoptr (GString) out = g_string_sized_new (1024 + stored->domains->len * 400);
+  g_string_append_printf (out,
+                          STORE_HEADER "\nboot %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT
+                                       " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u\n",
+                          stored->context, stored->monotonic_us, stored->boottime_us, stored->busy_idle_ticks,
+                          stored->busy_monotonic_us, stored->cpus);
+  for (guint i = 0; i < stored->marks->len; i++)
+    {
+      const VjSourceMark *mark = &g_array_index (stored->marks, VjSourceMark, i);
+      g_string_append_printf (out, "mark %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n", mark->id,
+                              mark->raw_uj, mark->monotonic_us);
+    }
+  for (guint i = 0; i < stored->domains->len; i++)
+    encode_domain (g_ptr_array_index (stored->domains, i), out);
+  g_string_append (out, LEDGER_MARK + 1);
+  vj_ledger_encode (ledger, out);
+  return vj_file_replace (runtime_dir, STORE_NAME, out->str, out->len, 0600, error);
+}
+
+/* The words of one line, and how many of them have been taken. */
+typedef struct
+{
+  char **words;
+  guint next;
+  gboolean ok;
+} Words;
+
+static const char *
+take_word (Words *words)
+{
+  const char *word = words->words[words->next];
+  if (word == NULL)
+    {
+      words->ok = FALSE;
+      return "";
+    }
+  words->next++;
+  return word;
+}
+
+static guint64
+take_u64 (Words *words, guint64 limit)
+{
+  guint64 value = 0;
+  if (!g_ascii_string_to_unsigned (take_word (words), 10, 0, limit, &value, NULL))
+    words->ok = FALSE;
+  return value;
+}
+
+static void
+take_text (Words *words, char *ret_text, gsize size)
+{
+  if (g_strlcpy (ret_text, take_word (words), size) >= size)
+    words->ok = FALSE;
+}
+
+static void
+decode_boot (Words *words, VjStored *stored)
+{
+  take_text (words, stored->context, sizeof stored->context);
+  stored->monotonic_us = take_u64 (words, G_MAXINT64);
+  stored->boottime_us = take_u64 (words, G_MAXINT64);
+  stored->busy_idle_ticks = take_u64 (words, G_MAXUINT64);
+  stored->busy_monotonic_us = take_u64 (words, G_MAXINT64);
+  stored->cpus = (guint)take_u64 (words, 1 << 20);
+}
+
+static void
+decode_mark (Words *words, VjStored *stored)
+{
+  VjSourceMark mark = { 0 };
+  take_text (words, mark.id, sizeof mark.id);
+  mark.raw_uj = take_u64 (words, G_MAXUINT64);
+  mark.monotonic_us = take_u64 (words, G_MAXINT64);
+  g_array_append_val (stored->marks, mark);
+}
+
+static void
+decode_domain (Words *words, VjStored *stored)
+{
+  VjStoredDomain *domain = g_new0 (VjStoredDomain, 1);
+  g_ptr_array_add (stored->domains, domain);
+  take_text (words, domain->uuid, sizeof domain->uuid);
+  take_text (words, domain->epoch, sizeof domain->epoch);
+  domain->pid = (int)take_u64 (words, G_MAXINT);
+  domain->start_us = take_u64 (words, G_MAXINT64);
+  domain->usage_ns = take_u64 (words, G_MAXUINT64);
+  domain->usage_kind = (guint)take_u64 (words, G_MAXUINT);
+  domain->name = g_strdup (take_word (words));
+  domain->channel = g_strdup (take_word (words));
+}
+
+static gboolean
+decode_line (const char *line, VjStored *stored)
+{
+  g_auto (GStrv) split = g_strsplit (line, " ", 16);
+  Words words = { .words = split, .ok = TRUE };
+  const char *kind = take_word (&words);
+  if (strcmp (kind, "boot") == 0)
+    decode_boot (&words, stored);
+  else if (strcmp (kind, "mark") == 0)
+    decode_mark (&words, stored);
+  else if (strcmp (kind, "domain") == 0)
+    decode_domain (&words, stored);
+  else
+    return FALSE;
+  return words.ok && words.words[words.next] == NULL;
+}
+
+static VjStored *
+decode_head (const char *head)
+{
+  g_auto (GStrv) lines = g_strsplit (head, "\n", -1);
+  if (g_strcmp0 (lines[0], STORE_HEADER) != 0)
+    return NULL;
+  g_autoptr (VjStored) stored = vj_stored_new ();
+  g_ptr_array_set_free_func (stored->domains, (GDestroyNotify)vj_stored_domain_free);
+  for (guint i = 1; lines[i] != NULL; i++)
+    if (!decode_line (lines[i], stored))
+      return NULL;
+  return stored->context[0] != '\0' ? g_steal_pointer (&stored) : NULL;
+}
+
+static VjStored *
+decode_store (char *text, gsize length, const char *context, VjLedger *ledger, GError **error)
+{
+  char *mark = strlen (text) == length ? strstr (text, LEDGER_MARK) : NULL;
+  if (mark != NULL)
+    *mark = '\0';
+  g_autoptr (VjStored) stored = mark != NULL ? decode_head (text) : NULL;
+  if (stored == NULL)
+    {
+      g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "it does not have the form of a store");
+      return NULL;
+    }
+  if (strcmp (stored->context, context) != 0)
+    return NULL;
+  const char *body = mark + strlen (LEDGER_MARK);
+  if (!vj_ledger_decode (ledger, body, length - (gsize)(body - text), error))
+    return NULL;
+  return g_steal_pointer (&stored);
+}
+
+VjStored *
+vj_store_load (const char *runtime_dir, const char *context, VjLedger *ledger, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  gsize length = 0;
+  g_autofree char *text = vj_file_read (runtime_dir, STORE_NAME, STORE_LIMIT, &length, &local);
+  if (text == NULL)
+    {
+      if (!vj_error_is_gone (local))
+        g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
+  VjStored *stored = decode_store (text, length, context, ledger, &local);
+  if (local == NULL)
+    return stored;
+
+  g_autofree char *path = g_build_filename (runtime_dir, STORE_NAME, NULL);
+  g_autofree char *aside = g_strconcat (path, ".bad", NULL);
+  g_rename (path, aside);
+  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
+               "%s cannot be continued (%s); it is kept as %s and counters start anew", path, local->message,
+               aside);
+  return NULL;
+}
