@@ -5,22 +5,27 @@
 
 #include <glib.h>
 
-typedef enum { VJ_SOURCE_AUTO, VJ_SOURCE_POWERCAP, VJ_SOURCE_MODEL } VjSourceChoice;
+typedef enum
+{
+  VJ_SOURCE_AUTO,
+  VJ_SOURCE_POWERCAP,
+  VJ_SOURCE_MODEL
+} VjSourceChoice;
 
 /* The agent's settings: built-in defaults, then the key file, then the command line. */
 typedef struct
 {
   VjRoots roots;
-  guint64 interval_us;        /* 100 ms to 60 s; default 1 s */
-  char *libvirt_uri;          /* "none": no libvirt */
-  VjSourceChoice source;      /* auto: powercap, or model only where no meter exists */
-  GHashTable *static_uw;      /* zone id -> guint64* µW */
-  guint64 max_power_uw;       /* plausibility bound of one zone */
-  guint64 model_idle_uw;      /* 0: by core count */
+  guint64 interval_us;   /* 100 ms to 60 s; default 1 s */
+  char *libvirt_uri;     /* "none": no libvirt */
+  VjSourceChoice source; /* auto: powercap, or model only where no meter exists */
+  GHashTable *static_uw; /* zone id -> guint64* µW */
+  guint64 max_power_uw;  /* plausibility bound of one zone */
+  guint64 model_idle_uw; /* 0: by core count */
   guint64 model_full_uw;
-  guint64 quantum_uj;         /* what guests see is rounded down to this; default 1 mJ */
-  char *metrics_listen;       /* "127.0.0.1:9177", or NULL */
-  gboolean show_version;      /* --version was given: nothing else is set */
+  guint64 quantum_uj;    /* what guests see is rounded down to this; default 1 mJ */
+  char *metrics_listen;  /* "127.0.0.1:9177", or NULL */
+  gboolean show_version; /* --version was given: nothing else is set */
 } VjConfig;
 
 /* Reads the command line and the file it names (--config). --help prints and exits by itself, as GOptionContext does.

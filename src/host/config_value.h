@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/* Values of settings: each parses text into the field that it is given a pointer to. On failure the field is
+ * untouched, and INVALID's message quotes the value and says what is allowed. */
+typedef gboolean (*VjValueSet) (gpointer field, const char *value, GError **error);
+
+gboolean vj_value_path (gpointer field, const char *value, GError **error); /* char *: not empty */
+gboolean vj_value_uri (gpointer field, const char *value,
+                       GError **error); /* char *: has a scheme, or "none" */
+gboolean vj_value_listen (gpointer field, const char *value, GError **error);   /* char *: NULL for "none" */
+gboolean vj_value_source (gpointer field, const char *value, GError **error);   /* VjSourceChoice */
+gboolean vj_value_interval (gpointer field, const char *value, GError **error); /* guint64, µs */
+gboolean vj_value_watts (gpointer field, const char *value,
+                         GError **error); /* guint64, µW: exact, by digits */
+gboolean vj_value_max_watts (gpointer field, const char *value,
+                             GError **error); /* guint64, µW: at least 1 W */
+gboolean vj_value_resolution (gpointer field, const char *value, GError **error); /* guint64, µJ */
+
+/* Sets INVALID for value and returns FALSE. */
+gboolean vj_value_refuse (GError **error, const char *value, const char *allowed);
