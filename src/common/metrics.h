@@ -10,8 +10,8 @@ typedef struct VjMetrics VjMetrics;
 VjMetrics *vj_metrics_new (void);
 /* Opens a family: # HELP and # TYPE lines. type is "counter" or "gauge". */
 void vj_metrics_family (VjMetrics *metrics, const char *name, const char *type, const char *help);
-/* One sample of the open family. labels: NULL-terminated list name, value, name, value, ... (values may be any bytes:
- * invalid UTF-8 is replaced). */
+/* One sample of the open family. labels: NULL-terminated list name, value, name, value, ... (values may be
+ * any bytes: invalid UTF-8 is replaced). */
 void vj_metrics_u64 (VjMetrics *metrics, guint64 value, ...) G_GNUC_NULL_TERMINATED;
 /* value / 10^6 with six decimals and no floating point: µJ as joules, µW as watts, µs as seconds. */
 void vj_metrics_micro (VjMetrics *metrics, guint64 micro_value, ...) G_GNUC_NULL_TERMINATED;
