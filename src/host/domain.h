@@ -15,21 +15,25 @@ const char *vj_domain_state_name (VjDomainState state); /* "running", "paused", 
 
 typedef struct
 {
-  char uuid[37];        /* lower case; the identity */
-  char *name;           /* shown, never trusted */
-  const char *manager;  /* "libvirt" */
+  char uuid[37];       /* lower case; the identity */
+  char *name;          /* shown, never trusted */
+  const char *manager; /* "libvirt" */
   VjDomainState state;
-  int pid;              /* QEMU's, 0 if the watcher cannot tell */
-  char *channel_path;   /* unix socket of port org.virtjoule.energy.0 in the live definition, or NULL */
+  int pid;            /* QEMU's, 0 if the watcher cannot tell */
+  char *channel_path; /* unix socket of port org.virtjoule.energy.0 in the live definition, or NULL */
 } VjDomainInfo;
 
 void vj_domain_info_clear (VjDomainInfo *info);
 
-/* A watcher's events, on the main-loop thread. The info is the watcher's. */
+/* A watcher's events, on the main-loop thread. The info is the watcher's.
+ *   present     running or paused: new, changed or told again after a reconnection; idempotent. Another pid is another run.
+ *   absent      stopped; unknown UUIDs are ignored
+ *   listed      everything that runs has been told since (re)connection
+ *   connection  on change; the message is for the log */
 typedef struct
 {
-  void (*present) (const VjDomainInfo *info, gpointer user_data); /* running or paused: new, changed or listed again; idempotent */
-  void (*absent) (const char *uuid, gpointer user_data);          /* stopped; unknown UUIDs are ignored */
-  void (*listed) (gpointer user_data);                            /* everything that runs has been told since (re)connection */
-  void (*connection) (gboolean connected, const char *message, gpointer user_data); /* on change; message is for the log */
+  void (*present) (const VjDomainInfo *info, gpointer user_data);
+  void (*absent) (const char *uuid, gpointer user_data);
+  void (*listed) (gpointer user_data);
+  void (*connection) (gboolean connected, const char *message, gpointer user_data);
 } VjDomainListener;

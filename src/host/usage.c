@@ -1,2 +1,194 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/usage.h"
+
+#include "common/cgroup.h"
+#include "common/error.h"
+#include "common/file.h"
+#include "common/units.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CGROUP_TEXT_MAX 65536
+#define CPU_STAT_MAX    4096
+
+struct VjUsage
+{
+  VjUsageKind kind;
+  int pid;
+  int fd; /* of the cgroup's file; -1: the process's clock */
+  clockid_t clock;
+  guint64 last_ns;
+};
+
+const char *
+vj_usage_kind_name (VjUsageKind kind)
+{
+  switch (kind)
+    {
+    case VJ_USAGE_CGROUP_V2:
+      return "cgroup-v2";
+    case VJ_USAGE_CGROUP_V1:
+      return "cgroup-v1";
+    case VJ_USAGE_PROCESS:
+    default:
+      return "process";
+    }
+}
+
+VjUsageKind
+vj_usage_kind (const VjUsage *usage)
+{
+  return usage->kind;
+}
+
+static gboolean
+read_cgroup (const VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
+{
+  char text[CPU_STAT_MAX];
+  gsize length = 0;
+  guint64 usage_us = 0;
+
+  if (!vj_file_pread (usage->fd, text, sizeof text, &length, error))
+    return FALSE;
+  if (usage->kind == VJ_USAGE_CGROUP_V1 && vj_cgroup_parse_u64 (text, length, ret_cpu_ns))
+    return TRUE;
+  if (usage->kind == VJ_USAGE_CGROUP_V2 && vj_cgroup_parse_cpu_stat (text, length, &usage_us))
+    {
+      *ret_cpu_ns = usage_us * VJ_NS_PER_US;
+      return TRUE;
+    }
+  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "the %s file of process %d's domain has no CPU time",
+               vj_usage_kind_name (usage->kind), usage->pid);
+  return FALSE;
+}
+
+static gboolean
+read_process (const VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
+{
+  struct timespec time;
+
+  if (clock_gettime (usage->clock, &time) < 0)
+    {
+      /* EINVAL is what the kernel says of a clock whose process has gone. */
+      vj_error_set_errno (error, errno == EINVAL ? ESRCH : errno, "cannot read the CPU clock of process %d",
+                          usage->pid);
+      return FALSE;
+    }
+  *ret_cpu_ns = (guint64)time.tv_sec * VJ_NS_PER_S + (guint64)time.tv_nsec;
+  return TRUE;
+}
+
+gboolean
+vj_usage_read (VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
+{
+  guint64 cpu_ns = 0;
+  const gboolean done =
+      usage->fd >= 0 ? read_cgroup (usage, &cpu_ns, error) : read_process (usage, &cpu_ns, error);
+
+  if (!done)
+    return FALSE;
+  usage->last_ns = MAX (usage->last_ns, cpu_ns);
+  *ret_cpu_ns = usage->last_ns;
+  return TRUE;
+}
+
+/* FALSE where this version of cgroups has no file for that scope, or none that can be read now. */
+static gboolean
+try_cgroup (VjUsage *usage, VjUsageKind kind, const char *mount, const char *scope, const char *file)
+{
+  g_autofree char *relative = g_build_filename (scope, file, NULL);
+  guint64 cpu_ns = 0;
+
+  usage->kind = kind;
+  usage->fd = vj_file_open (mount, relative, NULL);
+  if (usage->fd < 0)
+    return FALSE;
+  if (vj_usage_read (usage, &cpu_ns, NULL))
+    return TRUE;
+  close (usage->fd);
+  usage->fd = -1;
+  return FALSE;
+}
+
+static char *
+domain_scope (const char *text, gsize length, const char *controller)
+{
+  g_autofree char *path = vj_cgroup_parse_path (text, length, controller);
+
+  return path ? vj_cgroup_domain_scope (path) : NULL;
+}
+
+static gboolean
+try_v2 (VjUsage *usage, const char *cgroupfs, const char *text, gsize length)
+{
+  g_autofree char *scope = domain_scope (text, length, NULL);
+  g_autofree char *controllers = g_build_filename (cgroupfs, "cgroup.controllers", NULL);
+  g_autofree char *hybrid = g_build_filename (cgroupfs, "unified", NULL);
+  const char *mount = access (controllers, F_OK) == 0 ? cgroupfs : hybrid;
+
+  return scope && try_cgroup (usage, VJ_USAGE_CGROUP_V2, mount, scope, "cpu.stat");
+}
+
+static gboolean
+try_v1 (VjUsage *usage, const char *cgroupfs, const char *text, gsize length)
+{
+  static const char *const mounts[] = { "cpuacct", "cpu,cpuacct" };
+  g_autofree char *scope = domain_scope (text, length, "cpuacct");
+
+  if (!scope)
+    return FALSE;
+  for (gsize i = 0; i < G_N_ELEMENTS (mounts); i++)
+    {
+      g_autofree char *mount = g_build_filename (cgroupfs, mounts[i], NULL);
+
+      if (try_cgroup (usage, VJ_USAGE_CGROUP_V1, mount, scope, "cpuacct.usage"))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+open_cgroup (VjUsage *usage, const VjRoots *roots)
+{
+  g_autofree char *relative = g_strdup_printf ("%d/cgroup", usage->pid);
+  gsize length = 0;
+  g_autofree char *text = vj_file_read (roots->procfs, relative, CGROUP_TEXT_MAX, &length, NULL);
+
+  return text
+         && (try_v2 (usage, roots->cgroupfs, text, length) || try_v1 (usage, roots->cgroupfs, text, length));
+}
+
+/* Whatever is wrong with the cgroup, the process's own clock is right for the process; whether that is there is the
+ * clock's answer. */
+VjUsage *
+vj_usage_open (const VjRoots *roots, int pid, GError **error)
+{
+  g_autoptr (VjUsage) usage = g_new0 (VjUsage, 1);
+  int failure;
+
+  usage->pid = pid;
+  usage->fd = -1;
+  if (open_cgroup (usage, roots))
+    return g_steal_pointer (&usage);
+
+  usage->kind = VJ_USAGE_PROCESS;
+  failure = clock_getcpuclockid (pid, &usage->clock);
+  if (failure)
+    {
+      vj_error_set_errno (error, failure, "process %d has no CPU clock", pid);
+      return NULL;
+    }
+  return g_steal_pointer (&usage);
+}
+
+void
+vj_usage_free (VjUsage *usage)
+{
+  if (!usage)
+    return;
+  if (usage->fd >= 0)
+    close (usage->fd);
+  g_free (usage);
+}

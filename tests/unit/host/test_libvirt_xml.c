@@ -19,9 +19,10 @@ typedef struct
 } Case;
 
 static const Case cases[] = {
-  { "bound", "<domain><devices><channel type='unix'>" BOUND NAMED "</channel></devices></domain>", "/run/a.sock" },
-  { "target before source", "<domain><devices><channel type='unix'>" NAMED BOUND "</channel></devices></domain>",
+  { "bound", "<domain><devices><channel type='unix'>" BOUND NAMED "</channel></devices></domain>",
     "/run/a.sock" },
+  { "target before source",
+    "<domain><devices><channel type='unix'>" NAMED BOUND "</channel></devices></domain>", "/run/a.sock" },
   { "second of two",
     "<domain><devices><channel type='unix'><source mode='bind' path='/run/agent.sock'/>"
     "<target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
@@ -29,7 +30,8 @@ static const Case cases[] = {
     "/run/a.sock" },
   { "with other namespaces, comments and entities",
     "<?xml version='1.0'?><!-- x --><domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
-    "<name>a &amp; b</name><qemu:commandline><qemu:arg value='-x'/></qemu:commandline><devices><channel type='unix'>"
+    "<name>a &amp; b</name><qemu:commandline><qemu:arg value='-x'/></qemu:commandline><devices><channel "
+    "type='unix'>"
     "<source mode='bind' path='/run/a &lt;b&gt;'/>" NAMED "<alias name='channel0'/>"
     "<address type='virtio-serial' controller='0' bus='0' port='1'/></channel></devices></domain>",
     "/run/a <b>" },
@@ -41,18 +43,22 @@ static const Case cases[] = {
     "<domain><devices><channel type='unix'><source mode='connect' path='/run/a.sock'/>" NAMED
     "</channel></devices></domain>",
     NULL },
-  { "another type", "<domain><devices><channel type='pty'>" BOUND NAMED "</channel></devices></domain>", NULL },
+  { "another type", "<domain><devices><channel type='pty'>" BOUND NAMED "</channel></devices></domain>",
+    NULL },
   { "another port",
-    "<domain><devices><channel type='unix'>" BOUND "<target type='virtio' name='x'/></channel></devices></domain>",
+    "<domain><devices><channel type='unix'>" BOUND
+    "<target type='virtio' name='x'/></channel></devices></domain>",
     NULL },
   { "another target",
     "<domain><devices><channel type='unix'>" BOUND "<target type='guestfwd' name='" PORT
     "'/></channel></devices></domain>",
     NULL },
   { "no path yet",
-    "<domain><devices><channel type='unix'><source mode='bind'/>" NAMED "</channel></devices></domain>", NULL },
+    "<domain><devices><channel type='unix'><source mode='bind'/>" NAMED "</channel></devices></domain>",
+    NULL },
   { "relative path",
-    "<domain><devices><channel type='unix'><source mode='bind' path='a.sock'/>" NAMED "</channel></devices></domain>",
+    "<domain><devices><channel type='unix'><source mode='bind' path='a.sock'/>" NAMED
+    "</channel></devices></domain>",
     NULL },
   { "path of a neighbour",
     "<domain><devices><channel type='unix'>" BOUND "</channel><channel type='unix'>" NAMED

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/pidfile.h"
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/process.h"
+#include "common/procfs.h"
+#include "common/units.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Start times come in steps of 10 ms, file times in steps of a tick, and the two clocks are read one after the other. */
+#define SLACK_US VJ_US_PER_S
+
+#define PID_TEXT_MAX 64
+
+/* The pid that holds the file's lock; 0: nobody does. */
+static int
+lock_holder (int fd)
+{
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+  if (fcntl (fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+    return 0;
+  return lock.l_pid;
+}
+
+/* Errs where the wall clock was set since the file was written, which is why the lock is asked first. */
+static gboolean
+was_there_before (const char *procfs, int pid, int fd)
+{
+  g_autoptr (VjProcess) process = vj_process_open (procfs, pid, NULL);
+  struct stat status;
+
+  if (!process || fstat (fd, &status) < 0)
+    return FALSE;
+
+  const gint64 written_us = status.st_mtim.tv_sec * G_USEC_PER_SEC + status.st_mtim.tv_nsec / 1000;
+  const gint64 age_us = g_get_real_time () - written_us;
+  return (gint64)process->start_us <= (gint64)vj_clock_boottime_us () - age_us + (gint64)SLACK_US;
+}
+
+int
+vj_pidfile_read (const char *procfs, const char *directory, const char *name)
+{
+  g_autofree char *file = g_strconcat (name, ".pid", NULL);
+  char text[PID_TEXT_MAX];
+  gsize length = 0;
+  int pid = 0;
+
+  if (strchr (name, '/'))
+    return 0;
+  const int fd = vj_file_open (directory, file, NULL);
+  if (fd < 0)
+    return 0;
+
+  gboolean proven =
+      vj_file_pread (fd, text, sizeof text, &length, NULL) && vj_procfs_parse_pid (text, length, &pid);
+  if (proven)
+    {
+      const int holder = lock_holder (fd);
+      proven = holder > 0 ? holder == pid : was_there_before (procfs, pid, fd);
+    }
+  close (fd);
+  return proven ? pid : 0;
+}

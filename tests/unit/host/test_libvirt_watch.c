@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/libvirt_watch.h"
+
+#include "tempdir.h"
+
+#include <libvirt/libvirt.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define DEADLINE_S 60
+#define UUID_A     "aaaaaaaa-0000-4000-8000-00000000000a"
+#define UUID_B     "bbbbbbbb-0000-4000-8000-00000000000b"
+
+/* libvirt's test driver lives in the process: test:///default is one hypervisor for all connections of a process. */
+#define DOMAIN_XML(name, uuid)                                                                               \
+  "<domain type='test'><name>" name "</name><uuid>" uuid                                                     \
+  "</uuid><memory>1024</memory><os><type>hvm</type></os>"                                                    \
+  "</domain>"
+
+typedef struct
+{
+  GPtrArray *events; /* strings, oldest first */
+  char *root;
+  VjRoots roots;
+  VjLibvirtWatch *watch;
+  virConnectPtr control;
+} Fixture;
+
+static void
+record (Fixture *fixture, char *event)
+{
+  g_ptr_array_add (fixture->events, event);
+}
+
+static void
+on_present (const VjDomainInfo *info, gpointer user_data)
+{
+  record (user_data, g_strdup_printf ("present %s %s %s pid=%d channel=%s", info->name, info->manager,
+                                      vj_domain_state_name (info->state), info->pid,
+                                      info->channel_path ? info->channel_path : "none"));
+}
+
+static void
+on_absent (const char *uuid, gpointer user_data)
+{
+  record (user_data, g_strdup_printf ("absent %s", uuid));
+}
+
+static void
+on_listed (gpointer user_data)
+{
+  record (user_data, g_strdup ("listed"));
+}
+
+static void
+on_connection (gboolean connected, const char *message, gpointer user_data)
+{
+  record (user_data, g_strdup_printf ("%s %s", connected ? "up" : "down", message));
+}
+
+static const VjDomainListener listener = { on_present, on_absent, on_listed, on_connection };
+
+static int
+setup (void **state)
+{
+  Fixture *fixture = g_new0 (Fixture, 1);
+  void *root = NULL;
+
+  if (tempdir_setup (&root) != 0)
+    return -1;
+  fixture->events = g_ptr_array_new_with_free_func (g_free);
+  fixture->root = root;
+  fixture->roots = (VjRoots){ .procfs = (char *)"/proc", .libvirt_rundir = root };
+  fixture->control = virConnectOpen ("test:///default");
+  *state = fixture;
+  return fixture->control ? 0 : -1;
+}
+
+static int
+teardown (void **state)
+{
+  Fixture *fixture = *state;
+  void *root = fixture->root;
+
+  vj_libvirt_watch_free (fixture->watch);
+  virConnectClose (fixture->control);
+  g_ptr_array_unref (fixture->events);
+  g_free (fixture);
+  return tempdir_teardown (&root);
+}
+
+static gboolean
+on_deadline (gpointer user_data)
+{
+  *(gboolean *)user_data = TRUE;
+  return G_SOURCE_CONTINUE;
+}
+
+/* Runs the main loop until an event that starts so has come since the last call, and forgets what came before it. */
+static void
+wait_for (Fixture *fixture, const char *start)
+{
+  gboolean late = FALSE;
+  const guint deadline = g_timeout_add_seconds (DEADLINE_S, on_deadline, &late);
+
+  for (guint at = 0; !late;)
+    {
+      if (at == fixture->events->len)
+        {
+          g_main_context_iteration (NULL, TRUE);
+          continue;
+        }
+      if (g_str_has_prefix (g_ptr_array_index (fixture->events, at++), start))
+        {
+          g_ptr_array_remove_range (fixture->events, 0, at);
+          break;
+        }
+    }
+  g_source_remove (deadline);
+  if (!late)
+    return;
+  for (guint i = 0; i < fixture->events->len; i++)
+    print_message ("  %s\n", (const char *)g_ptr_array_index (fixture->events, i));
+  fail_msg ("no event \"%s\"", start);
+}
+
+static void
+watch (Fixture *fixture, const char *uri)
+{
+  fixture->watch = vj_libvirt_watch_new (uri, &fixture->roots, &listener, fixture);
+  assert_false (vj_libvirt_watch_is_connected (fixture->watch));
+}
+
+static virDomainPtr
+start_domain (Fixture *fixture, const char *xml)
+{
+  virDomainPtr domain = virDomainCreateXML (fixture->control, xml, 0);
+
+  assert_non_null (domain);
+  return domain;
+}
+
+static void
+stop_domain (virDomainPtr domain)
+{
+  assert_int_equal (virDomainDestroy (domain), 0);
+  virDomainFree (domain);
+}
+
+/* A hypervisor of its own, with domain "named" that has an energy channel. */
+static char *
+write_hypervisor (Fixture *fixture)
+{
+  static const char xml[] =
+      "<node><domain type='test'><name>named</name><uuid>" UUID_A "</uuid><memory>1024</memory>"
+      "<os><type>hvm</type></os><devices>"
+      "<channel type='unix'><source mode='bind' path='/run/agent.sock'/>"
+      "<target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+      "<channel type='unix'><source mode='bind' path='/run/energy.sock'/>"
+      "<target type='virtio' name='org.virtjoule.energy.0'/></channel>"
+      "</devices></domain></node>";
+
+  tempdir_write (fixture->root, "node.xml", xml);
+  return g_strdup_printf ("test://%s/node.xml", fixture->root);
+}
+
+static void
+running_domains_are_told_then_listed (void **state)
+{
+  Fixture *fixture = *state;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "up connected to test:///default");
+  wait_for (fixture, "present test libvirt running pid=0 channel=none");
+  assert_true (vj_libvirt_watch_is_connected (fixture->watch));
+  wait_for (fixture, "listed");
+  assert_int_equal (fixture->events->len, 0);
+}
+
+static void
+life_of_a_domain_is_followed (void **state)
+{
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  domain = start_domain (fixture, DOMAIN_XML ("a", UUID_A));
+  wait_for (fixture, "present a libvirt running");
+  assert_int_equal (virDomainSuspend (domain), 0);
+  wait_for (fixture, "present a libvirt paused");
+  assert_int_equal (virDomainResume (domain), 0);
+  wait_for (fixture, "present a libvirt running");
+  stop_domain (domain);
+  wait_for (fixture, "absent " UUID_A);
+}
+
+static void
+stop_is_told_once (void **state)
+{
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  domain = start_domain (fixture, DOMAIN_XML ("a", UUID_A));
+  wait_for (fixture, "present a");
+  stop_domain (domain);
+  wait_for (fixture, "absent " UUID_A);
+  domain = start_domain (fixture, DOMAIN_XML ("b", UUID_B));
+  wait_for (fixture, "present b");
+  for (guint i = 0; i < fixture->events->len; i++)
+    assert_string_not_equal (g_ptr_array_index (fixture->events, i), "absent " UUID_A);
+  stop_domain (domain);
+}
+
+/* The watch may catch any of these runs or none; what counts is where it ends. */
+static void
+quick_lives_leave_the_last_state (void **state)
+{
+  Fixture *fixture = *state;
+  gboolean alive = FALSE;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  for (int i = 0; i < 50; i++)
+    {
+      stop_domain (start_domain (fixture, DOMAIN_XML ("a", UUID_A)));
+      g_main_context_iteration (NULL, FALSE);
+    }
+  domain = start_domain (fixture, DOMAIN_XML ("b", UUID_B));
+  while (fixture->events->len == 0
+         || !g_str_has_prefix (g_ptr_array_index (fixture->events, fixture->events->len - 1), "present b"))
+    g_main_context_iteration (NULL, TRUE);
+  for (guint i = 0; i < fixture->events->len; i++)
+    {
+      const char *event = g_ptr_array_index (fixture->events, i);
+
+      alive = g_str_has_prefix (event, "present a") || (alive && !g_str_equal (event, "absent " UUID_A));
+    }
+  assert_false (alive);
+  stop_domain (domain);
+}
+
+static void
+many_domains_are_told_before_listed (void **state)
+{
+  enum
+  {
+    N_DOMAINS = 100
+  };
+  Fixture *fixture = *state;
+  virDomainPtr domains[N_DOMAINS];
+
+  for (int i = 0; i < N_DOMAINS; i++)
+    {
+      g_autofree char *xml = g_strdup_printf ("<domain type='test'><name>many-%d</name><memory>1024</memory>"
+                                              "<os><type>hvm</type></os></domain>",
+                                              i);
+      domains[i] = start_domain (fixture, xml);
+    }
+  watch (fixture, "test:///default");
+  wait_for (fixture, "up");
+  while (fixture->events->len == 0
+         || !g_str_equal (g_ptr_array_index (fixture->events, fixture->events->len - 1), "listed"))
+    g_main_context_iteration (NULL, TRUE);
+  assert_int_equal (fixture->events->len, N_DOMAINS + 2); /* with "test" and "listed" */
+  for (int i = 0; i < N_DOMAINS; i++)
+    stop_domain (domains[i]);
+}
+
+static void
+channel_and_pid_are_told (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *uri = write_hypervisor (fixture);
+  g_autofree char *text = NULL;
+  g_autofree char *event = NULL;
+  const int pid = fork ();
+
+  if (pid == 0)
+    for (;;)
+      pause ();
+  text = g_strdup_printf ("%d", pid);
+  tempdir_write (fixture->root, "named.pid", text);
+  watch (fixture, uri);
+  event = g_strdup_printf ("present named libvirt running pid=%d channel=/run/energy.sock", pid);
+  wait_for (fixture, event);
+  kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+}
+
+static void
+connecting_is_tried_again (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *uri = g_strdup_printf ("test://%s/node.xml", fixture->root);
+  g_autofree char *complaint = g_strdup_printf ("down cannot connect to %s: ", uri);
+  g_autofree char *same = NULL;
+
+  watch (fixture, uri);
+  wait_for (fixture, complaint);
+  assert_false (vj_libvirt_watch_is_connected (fixture->watch));
+  same = write_hypervisor (fixture);
+  wait_for (fixture, "up");
+  wait_for (fixture, "present named");
+  wait_for (fixture, "listed");
+}
+
+static void
+freed_watch_is_silent (void **state)
+{
+  Fixture *fixture = *state;
+  Fixture other = *fixture;
+
+  other.events = g_ptr_array_new_with_free_func (g_free);
+  watch (&other, "test:///default");
+  vj_libvirt_watch_free (other.watch); /* while its worker opens the connection */
+  watch (&other, "test:///default");
+  wait_for (&other, "up");
+  vj_libvirt_watch_free (other.watch); /* while its worker asks for the domains */
+  watch (&other, "test:///default");
+  wait_for (&other, "listed");
+  vj_libvirt_watch_free (other.watch); /* with nothing under way */
+  g_ptr_array_set_size (other.events, 0);
+
+  watch (fixture, "test:///default");
+  stop_domain (start_domain (fixture, DOMAIN_XML ("a", UUID_A)));
+  wait_for (fixture, "listed");
+  assert_int_equal (other.events->len, 0);
+  g_ptr_array_unref (other.events);
+}
+
+#define watch_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    watch_test (running_domains_are_told_then_listed),
+    watch_test (life_of_a_domain_is_followed),
+    watch_test (stop_is_told_once),
+    watch_test (quick_lives_leave_the_last_state),
+    watch_test (many_domains_are_told_before_listed),
+    watch_test (channel_and_pid_are_told),
+    watch_test (connecting_is_tried_again),
+    watch_test (freed_watch_is_silent),
+  };
+
+  vj_libvirt_watch_init ();
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
