@@ -43,10 +43,10 @@ typedef struct
 {
   const char *name; /* "powercap", "model" */
   VjQuality quality;
-  void (*read) (VjSource *source, guint64 now_us, VjSourceReading *ret_readings);
+  void (*read) (VjSource *source, guint64 now_us, VjSourceReading *ret_readings); /* given all zero */
   gboolean (*get_mark) (const VjSource *source, guint zone, VjSourceMark *ret_mark);
-  void (*set_mark) (VjSource *source, guint zone, const VjSourceMark *mark);
-  void (*free) (VjSource *source);
+  void (*set_mark) (VjSource *source, guint zone, const VjSourceMark *mark); /* these two: NULL if it has no counter */
+  void (*free) (VjSource *source); /* the driver's own members, and the struct; zones are freed by vj_source_free () */
 } VjSourceDriver;
 
 /* Drivers embed this first. */
@@ -70,3 +70,6 @@ void vj_source_read (VjSource *source, guint64 now_us, VjSourceReading *ret_read
 /* The last raw reading of a zone (FALSE: none yet), and its restoration before the first read. */
 gboolean vj_source_get_mark (const VjSource *source, guint zone, VjSourceMark *ret_mark);
 void vj_source_set_mark (VjSource *source, guint zone, const VjSourceMark *mark);
+
+/* For drivers: passes a change of a zone's readability on to the notice. */
+void vj_source_report (VjSource *source, guint zone, const GError *error);
