@@ -1,2 +1,237 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/api.h"
+
+#include <string.h>
+
+#include "common/units.h"
+
+/* JSON is written directly: energies are exact integers and watts exact decimals, which a writer of doubles loses. */
+
+static void
+put_string (GString *json, const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  g_string_append_c (json, '"');
+  for (const char *p = valid; *p != '\0'; p++)
+    {
+      if ((guchar)*p < 0x20 || *p == 0x7f)
+        {
+          g_string_append_printf (json, "\\u%04x", (guint)*p);
+          continue;
+        }
+      if (*p == '"' || *p == '\\')
+        g_string_append_c (json, '\\');
+      g_string_append_c (json, *p);
+    }
+  g_string_append_c (json, '"');
+}
+
+static void
+put_separator (GString *json)
+{
+  if (strchr ("{[:", json->str[json->len - 1]) == NULL)
+    g_string_append_c (json, ',');
+}
+
+static void
+put_key (GString *json, const char *key)
+{
+  put_separator (json);
+  put_string (json, key);
+  g_string_append_c (json, ':');
+}
+
+/* open is '{' or '['; key NULL: an element of an array, on a line of its own. */
+static void
+put_open (GString *json, const char *key, char open)
+{
+  if (key != NULL)
+    put_key (json, key);
+  else
+    {
+      put_separator (json);
+      g_string_append_c (json, '\n');
+    }
+  g_string_append_c (json, open);
+}
+
+static void
+put_text (GString *json, const char *key, const char *text)
+{
+  put_key (json, key);
+  if (text != NULL)
+    put_string (json, text);
+  else
+    g_string_append (json, "null");
+}
+
+static void
+put_u64 (GString *json, const char *key, guint64 value)
+{
+  put_key (json, key);
+  g_string_append_printf (json, "%" G_GUINT64_FORMAT, value);
+}
+
+static void
+put_bool (GString *json, const char *key, gboolean value)
+{
+  put_key (json, key);
+  g_string_append (json, value ? "true" : "false");
+}
+
+static void
+put_null (GString *json, const char *key)
+{
+  put_key (json, key);
+  g_string_append (json, "null");
+}
+
+static void
+put_watts (GString *json, guint64 power_uw)
+{
+  put_key (json, "watts");
+  g_string_append_printf (json, "%" G_GUINT64_FORMAT ".%06u", power_uw / VJ_UW_PER_W,
+                          (guint)(power_uw % VJ_UW_PER_W));
+}
+
+static void
+put_reading (GString *json, const VjSnapshot *snapshot, guint64 age_us)
+{
+  put_text (json, "quality", vj_quality_name (snapshot->quality));
+  put_text (json, "source", snapshot->source);
+  put_u64 (json, "age_us", age_us);
+}
+
+static void
+put_channel (GString *json, const VjDomainSnapshot *domain)
+{
+  const VjChannelStatus *channel = &domain->channel;
+  put_open (json, "channel", '{');
+  put_text (json, "state", domain->has_channel ? vj_channel_state_name (channel->state) : "absent");
+  if (domain->has_channel)
+    {
+      if (channel->acked_monotonic_us > 0)
+        put_u64 (json, "lag_us", domain->channel_lag_us);
+      else
+        put_null (json, "lag_us");
+      put_u64 (json, "frames_sent", channel->frames_sent);
+      put_u64 (json, "frames_skipped", channel->frames_skipped);
+      put_u64 (json, "hellos", channel->hellos);
+      put_u64 (json, "lines_dropped", channel->lines_dropped);
+    }
+  g_string_append_c (json, '}');
+}
+
+static void
+put_domain (GString *json, const VjSnapshot *snapshot, const VjDomainSnapshot *domain, guint64 age_us)
+{
+  put_open (json, NULL, '{');
+  put_text (json, "name", domain->name);
+  put_text (json, "uuid", domain->uuid);
+  put_text (json, "manager", domain->manager);
+  if (domain->pid > 0)
+    put_u64 (json, "pid", (guint64)domain->pid);
+  else
+    put_null (json, "pid");
+  put_text (json, "state", vj_domain_state_name (domain->state));
+  put_watts (json, domain->power_uw);
+  put_open (json, "energy_uj", '{');
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    put_u64 (json, vj_snapshot_zone (snapshot, i)->zone.id, domain->energy_uj[i]);
+  g_string_append_c (json, '}');
+  put_u64 (json, "cpu_ns", domain->cpu_ns);
+  put_text (json, "usage", domain->usage);
+  put_text (json, "epoch", domain->epoch);
+  put_channel (json, domain);
+  put_reading (json, snapshot, age_us);
+  g_string_append_c (json, '}');
+}
+
+char *
+vj_api_list_json (const VjSnapshot *snapshot)
+{
+  GString *json = g_string_new ("[");
+  guint64 age_us = vj_snapshot_age_us (snapshot);
+  for (guint i = 0; i < snapshot->domains->len; i++)
+    put_domain (json, snapshot, g_ptr_array_index (snapshot->domains, i), age_us);
+  g_string_append (json, "]\n");
+  return g_string_free (json, FALSE);
+}
+
+static void
+put_zone (GString *json, const VjSnapshot *snapshot, const VjZoneSnapshot *zone)
+{
+  put_open (json, NULL, '{');
+  put_text (json, "id", zone->zone.id);
+  put_text (json, "name", zone->zone.name);
+  put_u64 (json, "measured_uj", zone->totals.measured_uj);
+  put_u64 (json, "attributed_uj", zone->totals.attributed_uj);
+  put_u64 (json, "host_uj", zone->totals.remainder_uj);
+  put_u64 (json, "static_uj", zone->totals.static_uj);
+  put_u64 (json, "gap_uj", zone->totals.gap_uj);
+  /* The power of an unreadable zone is not known; its last one must not pass for today's. */
+  if (zone->readable)
+    put_watts (json, zone->power_uw);
+  else
+    put_null (json, "watts");
+  put_bool (json, "readable", zone->readable);
+  put_reading (json, snapshot, zone->age_us);
+  g_string_append_c (json, '}');
+}
+
+static void
+put_ticks (GString *json, const VjSnapshot *snapshot)
+{
+  put_open (json, "ticks", '{');
+  put_u64 (json, "count", snapshot->ticks);
+  put_u64 (json, "late", snapshot->ticks_late);
+  put_u64 (json, "skipped", snapshot->ticks_skipped);
+  put_u64 (json, "interval_us", snapshot->interval_us);
+  put_u64 (json, "age_us", snapshot->age_us);
+  g_string_append_c (json, '}');
+}
+
+static void
+put_sources (GString *json, const VjSnapshot *snapshot)
+{
+  put_open (json, "sources", '[');
+  put_open (json, NULL, '{');
+  put_text (json, "name", snapshot->source);
+  put_text (json, "quality", vj_quality_name (snapshot->quality));
+  put_u64 (json, "age_us", vj_snapshot_age_us (snapshot));
+  g_string_append (json, "}]");
+}
+
+static void
+put_counters (GString *json, const VjSourceCounts *counts)
+{
+  put_open (json, "counters", '{');
+  put_u64 (json, "wraps", counts->wraps);
+  put_u64 (json, "resets", counts->resets);
+  put_u64 (json, "rejected", counts->rejected);
+  put_u64 (json, "gaps", counts->gaps);
+  put_u64 (json, "failures", counts->failures);
+  g_string_append_c (json, '}');
+}
+
+char *
+vj_api_status_json (const VjSnapshot *snapshot)
+{
+  GString *json = g_string_new ("{");
+  put_text (json, "version", snapshot->version);
+  put_text (json, "host", snapshot->host);
+  put_open (json, "zones", '[');
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    put_zone (json, snapshot, vj_snapshot_zone (snapshot, i));
+  g_string_append_c (json, ']');
+  put_ticks (json, snapshot);
+  put_sources (json, snapshot);
+  put_counters (json, &snapshot->counts);
+  put_open (json, "libvirt", '{');
+  put_text (json, "uri", snapshot->libvirt_uri);
+  put_bool (json, "connected", snapshot->libvirt_connected);
+  g_string_append_c (json, '}');
+  put_u64 (json, "domains", snapshot->domains->len);
+  g_string_append (json, "}\n");
+  return g_string_free (json, FALSE);
+}

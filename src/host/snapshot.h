@@ -11,9 +11,9 @@ typedef struct
 {
   VjZone zone;
   VjZoneTotals totals;
-  guint64 power_uw;   /* measured, over the last interval */
+  guint64 power_uw; /* measured, over the last interval */
   gboolean readable;
-  guint64 age_us;     /* since the last successful reading */
+  guint64 age_us; /* since the last successful reading */
 } VjZoneSnapshot;
 
 typedef struct
@@ -22,36 +22,39 @@ typedef struct
   char *name;
   const char *manager;
   VjDomainState state;
-  int pid;                 /* 0 while unknown */
-  guint64 power_uw;        /* packages + dram, over the last interval */
-  guint64 cpu_ns;          /* cumulative since the account began */
-  const char *usage;       /* vj_usage_kind_name (), or NULL while unknown */
+  int pid;           /* 0 while unknown */
+  guint64 power_uw;  /* packages + dram, over the last interval */
+  guint64 cpu_ns;    /* cumulative since the account began */
+  const char *usage; /* vj_usage_kind_name (), or NULL while unknown */
   char epoch[VJ_SESSION_LENGTH + 1];
-  guint64 *energy_uj;      /* one per zone */
-  gboolean has_channel;    /* its definition has the port */
+  guint64 *energy_uj;   /* one per zone */
+  gboolean has_channel; /* its definition has the port */
   VjChannelStatus channel;
-  guint64 channel_lag_us;  /* newest reading minus the last acknowledged one; 0 if none was acknowledged */
+  guint64 channel_lag_us; /* newest reading minus the last acknowledged one; 0 if none was acknowledged */
 } VjDomainSnapshot;
 
 typedef struct
 {
   const char *version;
   char host[37];
-  const char *source;      /* "powercap", "model" */
+  const char *source; /* "powercap", "model" */
   VjQuality quality;
   VjSourceCounts counts;
-  guint64 age_us;          /* of the newest tick */
-  guint64 interval_us;     /* nominal */
+  guint64 age_us;      /* of the newest tick */
+  guint64 interval_us; /* nominal */
   guint64 ticks;
   guint64 ticks_late;      /* began more than half an interval late */
   guint64 ticks_skipped;   /* deadlines that passed without a tick of their own */
   const char *libvirt_uri; /* or "none" */
   gboolean libvirt_connected;
-  GArray *zones;           /* of VjZoneSnapshot */
-  GPtrArray *domains;      /* of VjDomainSnapshot, sorted by name, then UUID */
+  GArray *zones;      /* of VjZoneSnapshot */
+  GPtrArray *domains; /* of VjDomainSnapshot, sorted by name, then UUID */
 } VjSnapshot;
 
 VjSnapshot *vj_snapshot_new (void);
 VjDomainSnapshot *vj_domain_snapshot_new (guint n_zones);
 void vj_snapshot_free (VjSnapshot *snapshot);
+const VjZoneSnapshot *vj_snapshot_zone (const VjSnapshot *snapshot, guint zone);
+/* How old the oldest zone reading is that the figures rest on. */
+guint64 vj_snapshot_age_us (const VjSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjSnapshot, vj_snapshot_free)

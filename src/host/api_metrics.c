@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/api.h"
+
+#include "common/metrics.h"
+#include "common/units.h"
+
+static const VjDomainSnapshot *
+domain_at (const VjSnapshot *snapshot, guint i)
+{
+  return g_ptr_array_index (snapshot->domains, i);
+}
+
+static void
+put_domain_energy (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_domain_energy_joules_total", "counter",
+                     "Energy attributed to the domain, per zone. Zones overlap: core is within its package.");
+  for (guint i = 0; i < snapshot->domains->len; i++)
+    for (guint zone = 0; zone < snapshot->zones->len; zone++)
+      vj_metrics_micro (metrics, domain_at (snapshot, i)->energy_uj[zone], "domain",
+                        domain_at (snapshot, i)->name, "uuid", domain_at (snapshot, i)->uuid, "zone",
+                        vj_snapshot_zone (snapshot, zone)->zone.id, NULL);
+}
+
+static void
+put_domain_cpu (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_domain_cpu_seconds_total", "counter",
+                     "CPU time that the domain's energy was attributed by.");
+  for (guint i = 0; i < snapshot->domains->len; i++)
+    vj_metrics_micro (metrics, domain_at (snapshot, i)->cpu_ns / VJ_NS_PER_US, "domain",
+                      domain_at (snapshot, i)->name, "uuid", domain_at (snapshot, i)->uuid, NULL);
+}
+
+static void
+put_domain_channels (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (
+      metrics, "virtjoule_channel_state", "gauge",
+      "1 for the state that the guest's channel is in: absent, disconnected, waiting or open.");
+  for (guint i = 0; i < snapshot->domains->len; i++)
+    {
+      const VjDomainSnapshot *domain = domain_at (snapshot, i);
+      const char *state = domain->has_channel ? vj_channel_state_name (domain->channel.state) : "absent";
+      vj_metrics_u64 (metrics, 1, "domain", domain->name, "uuid", domain->uuid, "state", state, NULL);
+    }
+  vj_metrics_family (metrics, "virtjoule_channel_lag_seconds", "gauge",
+                     "Newest reading minus the last one that the guest acknowledged.");
+  for (guint i = 0; i < snapshot->domains->len; i++)
+    {
+      const VjDomainSnapshot *domain = domain_at (snapshot, i);
+      if (domain->has_channel && domain->channel.acked_monotonic_us > 0)
+        vj_metrics_micro (metrics, domain->channel_lag_us, "domain", domain->name, "uuid", domain->uuid,
+                          NULL);
+    }
+}
+
+static void
+put_zone_energy (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_zone_energy_joules_total", "counter",
+                     "Where the zone's energy went; the shares add up to what was measured.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    {
+      const char *id = vj_snapshot_zone (snapshot, i)->zone.id;
+      const VjZoneTotals *totals = &vj_snapshot_zone (snapshot, i)->totals;
+      vj_metrics_micro (metrics, totals->attributed_uj, "zone", id, "share", "attributed", NULL);
+      vj_metrics_micro (metrics, totals->remainder_uj, "zone", id, "share", "host", NULL);
+      vj_metrics_micro (metrics, totals->static_uj, "zone", id, "share", "static", NULL);
+    }
+  vj_metrics_family (metrics, "virtjoule_zone_measured_joules_total", "counter",
+                     "Energy of the zone since the account began; never wraps.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_micro (metrics, vj_snapshot_zone (snapshot, i)->totals.measured_uj, "zone",
+                      vj_snapshot_zone (snapshot, i)->zone.id, NULL);
+  vj_metrics_family (metrics, "virtjoule_zone_gap_joules_total", "counter",
+                     "Part of the host share that could not be attributed for want of usage.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_micro (metrics, vj_snapshot_zone (snapshot, i)->totals.gap_uj, "zone",
+                      vj_snapshot_zone (snapshot, i)->zone.id, NULL);
+}
+
+static void
+put_zone_health (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_zone_readable", "gauge",
+                     "1 if the zone's last reading succeeded; its counters stand still while it is 0.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_u64 (metrics, vj_snapshot_zone (snapshot, i)->readable ? 1 : 0, "zone",
+                    vj_snapshot_zone (snapshot, i)->zone.id, NULL);
+  vj_metrics_family (metrics, "virtjoule_zone_age_seconds", "gauge", "Time since the zone was last read.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_micro (metrics, vj_snapshot_zone (snapshot, i)->age_us, "zone",
+                      vj_snapshot_zone (snapshot, i)->zone.id, NULL);
+}
+
+static void
+put_one_u64 (VjMetrics *metrics, const char *name, const char *type, const char *help, guint64 value)
+{
+  vj_metrics_family (metrics, name, type, help);
+  vj_metrics_u64 (metrics, value, NULL);
+}
+
+static void
+put_source (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  const VjSourceCounts *counts = &snapshot->counts;
+  vj_metrics_family (metrics, "virtjoule_source_info", "gauge",
+                     "Where the energy figures come from, and whether they are measured or estimated.");
+  vj_metrics_u64 (metrics, 1, "source", snapshot->source, "quality", vj_quality_name (snapshot->quality),
+                  NULL);
+  vj_metrics_family (metrics, "virtjoule_source_age_seconds", "gauge",
+                     "Age of the source's oldest zone reading.");
+  vj_metrics_micro (metrics, vj_snapshot_age_us (snapshot), "source", snapshot->source, NULL);
+  const struct
+  {
+    const char *name;
+    const char *help;
+    guint64 value;
+  } counters[] = {
+    { "virtjoule_source_wraps_total", "Wraps of an energy counter.", counts->wraps },
+    { "virtjoule_source_resets_total", "Resets of an energy counter.", counts->resets },
+    { "virtjoule_source_rejected_total", "Implausible steps, not counted.", counts->rejected },
+    { "virtjoule_source_gaps_total", "Intervals in which a zone may have wrapped more than once.",
+      counts->gaps },
+    { "virtjoule_source_failures_total", "Failed readings of a zone.", counts->failures },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (counters); i++)
+    {
+      vj_metrics_family (metrics, counters[i].name, "counter", counters[i].help);
+      vj_metrics_u64 (metrics, counters[i].value, "source", snapshot->source, NULL);
+    }
+}
+
+static void
+put_agent (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  put_one_u64 (metrics, "virtjoule_ticks_total", "counter", "Intervals that were read.", snapshot->ticks);
+  put_one_u64 (metrics, "virtjoule_ticks_late_total", "counter",
+               "Intervals that began more than half an interval late.", snapshot->ticks_late);
+  put_one_u64 (metrics, "virtjoule_ticks_skipped_total", "counter",
+               "Deadlines that became part of a longer interval.", snapshot->ticks_skipped);
+  put_one_u64 (metrics, "virtjoule_libvirt_connected", "gauge", "1 while connected to libvirt.",
+               snapshot->libvirt_connected ? 1 : 0);
+  vj_metrics_family (metrics, "virtjoule_build_info", "gauge", "Version of the agent.");
+  vj_metrics_u64 (metrics, 1, "version", snapshot->version, NULL);
+}
+
+char *
+vj_api_metrics (const VjSnapshot *snapshot)
+{
+  VjMetrics *metrics = vj_metrics_new ();
+  put_domain_energy (metrics, snapshot);
+  put_domain_cpu (metrics, snapshot);
+  put_domain_channels (metrics, snapshot);
+  put_zone_energy (metrics, snapshot);
+  put_zone_health (metrics, snapshot);
+  put_source (metrics, snapshot);
+  put_agent (metrics, snapshot);
+  return vj_metrics_finish (metrics);
+}
