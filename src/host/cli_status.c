@@ -1,2 +1,115 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <glib.h>
+#include "host/cli.h"
+
+#include "common/error.h"
+#include "host/cli_json.h"
+#include "host/cli_table.h"
+
+#define U64 "%" G_GUINT64_FORMAT
+
+typedef void (*EachObject) (JsonObject *object, gpointer user_data);
+
+static void
+for_each (JsonObject *status, const char *key, EachObject func, gpointer user_data)
+{
+  JsonNode *node = json_object_get_member (status, key);
+  JsonArray *array = node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  for (guint i = 0; array != NULL && i < json_array_get_length (array); i++)
+    {
+      JsonNode *element = json_array_get_element (array, i);
+      if (JSON_NODE_HOLDS_OBJECT (element))
+        func (json_node_get_object (element), user_data);
+    }
+}
+
+static void
+put_source (JsonObject *source, gpointer user_data)
+{
+  g_autofree char *quality = vj_cli_quality (source, "name");
+  g_string_append_printf (user_data, "Energy:    %s\n", quality);
+}
+
+static void
+put_agent (JsonObject *status, GString *text)
+{
+  JsonObject *ticks = vj_cli_json_object (status, "ticks");
+  JsonObject *counters = vj_cli_json_object (status, "counters");
+  JsonObject *libvirt = vj_cli_json_object (status, "libvirt");
+  g_autofree char *interval = vj_cli_seconds (ticks, "interval_us");
+  g_autofree char *age = vj_cli_seconds (ticks, "age_us");
+  g_autofree char *uri = vj_cli_printable (vj_cli_json_text (libvirt, "uri"));
+  gboolean no_libvirt = g_str_equal (uri, "none");
+  const char *connection = vj_cli_json_true (libvirt, "connected") ? ", connected" : ", not connected";
+  g_string_append_printf (text, "Agent:     virtjouled %s on host %s\n", vj_cli_json_text (status, "version"),
+                          vj_cli_json_text (status, "host"));
+  for_each (status, "sources", put_source, text);
+  g_string_append_printf (text, "Ticks:     " U64 " at %s, " U64 " late, " U64 " skipped, the last %s ago\n",
+                          vj_cli_json_u64 (ticks, "count"), interval, vj_cli_json_u64 (ticks, "late"),
+                          vj_cli_json_u64 (ticks, "skipped"), age);
+  g_string_append_printf (
+      text, "Counters:  " U64 " wraps, " U64 " resets, " U64 " rejected, " U64 " gaps, " U64 " failures\n",
+      vj_cli_json_u64 (counters, "wraps"), vj_cli_json_u64 (counters, "resets"),
+      vj_cli_json_u64 (counters, "rejected"), vj_cli_json_u64 (counters, "gaps"),
+      vj_cli_json_u64 (counters, "failures"));
+  g_string_append_printf (text, "libvirt:   %s%s\n", uri, no_libvirt ? "" : connection);
+  g_string_append_printf (text, "Domains:   " U64 "\n\n", vj_cli_json_u64 (status, "domains"));
+}
+
+static void
+add_zone (JsonObject *zone, gpointer user_data)
+{
+  static const char *const energies[] = { "measured_uj", "attributed_uj", "host_uj", "static_uj", "gap_uj" };
+  VjCliTable *table = user_data;
+  vj_cli_table_cell (table, vj_cli_json_text (zone, "id"));
+  for (gsize i = 0; i < G_N_ELEMENTS (energies); i++)
+    vj_cli_table_take (table, vj_cli_joules (vj_cli_json_u64 (zone, energies[i])));
+  vj_cli_table_take (table, vj_cli_watts (zone));
+  vj_cli_table_cell (table,
+                     vj_cli_json_true (zone, "readable") ? vj_cli_json_text (zone, "quality") : "unreadable");
+  vj_cli_table_take (table, vj_cli_seconds (zone, "age_us"));
+}
+
+static VjCliTable *
+table_new (void)
+{
+  static const char *const numbers[] = { "Measured J", "Domains J", "Host J", "Static J", "Gap J", "Watts" };
+  VjCliTable *table = vj_cli_table_new ();
+  vj_cli_table_column (table, "Zone", FALSE);
+  for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++)
+    vj_cli_table_column (table, numbers[i], TRUE);
+  vj_cli_table_column (table, "Quality", FALSE);
+  vj_cli_table_column (table, "Age", TRUE);
+  return table;
+}
+
+char *
+vj_cli_status_text (const char *json, GError **error)
+{
+  g_autoptr (JsonNode) root = vj_cli_json_parse (json, JSON_NODE_OBJECT, error);
+  if (root == NULL)
+    return NULL;
+  GString *text = g_string_new (NULL);
+  g_autoptr (VjCliTable) table = table_new ();
+  put_agent (json_node_get_object (root), text);
+  for_each (json_node_get_object (root), "zones", add_zone, table);
+  vj_cli_table_render (table, text);
+  return g_string_free (text, FALSE);
+}
+
+int
+vj_cli_status_run (const char *runtime_dir, int argc, char **argv)
+{
+  gboolean as_json = FALSE;
+  const GOptionEntry entries[] = {
+    { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print the agent's JSON document", NULL },
+    { 0 },
+  };
+  if (!vj_cli_options (entries, "Shows the agent, its energy sources and the host's zones.", argc, argv))
+    return VJ_EXIT_USAGE;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *json = vj_cli_get (runtime_dir, "/v1/status", &error);
+  if (json == NULL || as_json)
+    return vj_cli_finish (json, error);
+  g_autofree char *text = vj_cli_status_text (json, &error);
+  return vj_cli_finish (text, error);
+}
