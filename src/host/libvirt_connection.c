@@ -26,6 +26,7 @@ struct VjLibvirtConnection
   char *rundir;
   virConnectPtr handle; /* written by the opening and the closing worker, beside which no other runs */
   int events[N_EVENTS];
+  int close_reason; /* set before tell_loss () is scheduled */
   gboolean busy;
 };
 
@@ -152,32 +153,6 @@ on_device (virConnectPtr handle, virDomainPtr domain, const char *alias, void *c
   tell_change (connection, domain, FALSE);
 }
 
-typedef struct
-{
-  VjLibvirtConnection *connection;
-  const char *reason;
-} Loss;
-
-static void
-loss_free (gpointer data)
-{
-  Loss *loss = data;
-
-  connection_unref (loss->connection);
-  g_free (loss);
-}
-
-static gboolean
-tell_loss (gpointer data)
-{
-  const Loss *loss = data;
-  const VjLibvirtConnection *connection = loss->connection;
-
-  if (connection->funcs)
-    connection->funcs->lost (loss->reason, connection->user_data);
-  return G_SOURCE_REMOVE;
-}
-
 static const char *
 loss_reason (int reason)
 {
@@ -192,14 +167,24 @@ loss_reason (int reason)
     }
 }
 
-/* In whichever thread notices first, so it is passed on to the main loop. */
-static void
-on_closed (virConnectPtr handle, int reason, void *connection)
+static gboolean
+tell_loss (gpointer data)
 {
-  Loss *loss = g_new (Loss, 1);
+  const VjLibvirtConnection *connection = data;
 
-  *loss = (Loss){ connection_ref (connection), loss_reason (reason) };
-  g_idle_add_full (G_PRIORITY_DEFAULT, tell_loss, loss, loss_free);
+  if (connection->funcs)
+    connection->funcs->lost (loss_reason (connection->close_reason), connection->user_data);
+  return G_SOURCE_REMOVE;
+}
+
+/* Once, in whichever thread notices first, so it is passed on to the main loop. */
+static void
+on_closed (virConnectPtr handle, int reason, void *data)
+{
+  VjLibvirtConnection *connection = data;
+
+  connection->close_reason = reason;
+  g_idle_add_full (G_PRIORITY_DEFAULT, tell_loss, connection_ref (connection), connection_unref);
 }
 
 /* --- opening and closing --- */
