@@ -54,33 +54,36 @@ skip_digits (VjScan *scan)
   return scan->at > start;
 }
 
-/* An integer of the JSON grammar that fits 63 bits, or any number with a fraction or an exponent. */
 static gboolean
 skip_number (VjScan *scan)
 {
-  VjScan digits;
-  guint64 value;
-  gboolean integer = TRUE;
+  const char *digits;
 
   vj_scan_literal (scan, "-");
-  digits = *scan;
-  if (!skip_digits (scan) || (*digits.at == '0' && scan->at - digits.at > 1))
+  digits = scan->at;
+  if (!skip_digits (scan) || (*digits == '0' && scan->at - digits > 1))
     return FALSE;
-  if (vj_scan_literal (scan, "."))
-    {
-      integer = FALSE;
-      if (!skip_digits (scan))
-        return FALSE;
-    }
-  if (vj_scan_literal (scan, "e") || vj_scan_literal (scan, "E"))
-    {
-      integer = FALSE;
-      if (!vj_scan_literal (scan, "-"))
-        vj_scan_literal (scan, "+");
-      if (!skip_digits (scan))
-        return FALSE;
-    }
-  return !integer || (vj_scan_u64 (&digits, &value) && value <= G_MAXINT64);
+  if (vj_scan_literal (scan, ".") && !skip_digits (scan))
+    return FALSE;
+  if (!vj_scan_literal (scan, "e") && !vj_scan_literal (scan, "E"))
+    return TRUE;
+  if (!vj_scan_literal (scan, "-"))
+    vj_scan_literal (scan, "+");
+  return skip_digits (scan);
+}
+
+/* An integer beyond 63 bits. */
+static gboolean
+is_too_large (VjScan token)
+{
+  VjScan digits;
+  guint64 value;
+
+  vj_scan_literal (&token, "-");
+  digits = token;
+  if (!skip_digits (&token) || token.at != token.end)
+    return FALSE;
+  return !vj_scan_u64 (&digits, &value) || value > G_MAXINT64;
 }
 
 static gboolean
@@ -98,37 +101,10 @@ skip_token (VjScan *scan)
   return vj_scan_literal (scan, "true") || vj_scan_literal (scan, "false") || vj_scan_literal (scan, "null");
 }
 
-/* NULL, or what is wrong. */
-static const char *
-check_tokens (const char *line, gsize length)
-{
-  VjScan scan = vj_scan_init (line, length);
-  gboolean ended = FALSE;
-  gsize depth = 0;
+static gboolean invalid (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
-  if (!g_utf8_validate_len (line, length, NULL))
-    return "is not UTF-8 text";
-  while (scan.at < scan.end)
-    {
-      char c = *scan.at;
-      gboolean closes = c == '}' || c == ']';
-
-      if (ended && !g_ascii_isspace (c))
-        return "is more than one JSON object";
-      if (c == '{' || c == '[')
-        depth++;
-      else if (closes && depth > 0)
-        depth--;
-      if (depth > VJ_FRAME_DEPTH_MAX)
-        return "is nested too deeply";
-      if (!skip_token (&scan))
-        return "is not JSON, or has an integer beyond 2^63 - 1";
-      ended = ended || (closes && depth == 0);
-    }
-  return NULL;
-}
-
-static gboolean G_GNUC_PRINTF (2, 3) invalid (GError **error, const char *format, ...)
+static gboolean
+invalid (GError **error, const char *format, ...)
 {
   g_autofree char *what = NULL;
   va_list arguments;
@@ -138,6 +114,33 @@ static gboolean G_GNUC_PRINTF (2, 3) invalid (GError **error, const char *format
   va_end (arguments);
   g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "frame %s", what);
   return FALSE;
+}
+
+static gboolean
+check_tokens (const char *line, gsize length, GError **error)
+{
+  VjScan scan = vj_scan_init (line, length);
+  gboolean ended = FALSE;
+  gsize depth = 0;
+
+  while (scan.at < scan.end)
+    {
+      const char *start = scan.at;
+      gboolean opens = *start == '{' || *start == '[';
+      gboolean closes = *start == '}' || *start == ']';
+
+      if (!skip_token (&scan) || (ended && !g_ascii_isspace (*start)))
+        return invalid (error, "is not one JSON object: unexpected text at byte %" G_GSIZE_FORMAT,
+                        (gsize)(start - line) + 1);
+      if (is_too_large ((VjScan){ .at = start, .end = scan.at }))
+        return invalid (error, "has an integer beyond 2^63 - 1 at byte %" G_GSIZE_FORMAT,
+                        (gsize)(start - line) + 1);
+      if (opens && ++depth > VJ_FRAME_DEPTH_MAX)
+        return invalid (error, "is nested more than %d deep", VJ_FRAME_DEPTH_MAX);
+      if (closes && depth > 0)
+        ended = --depth == 0;
+    }
+  return TRUE;
 }
 
 /* json-glib keeps the last of two members of one name, so they are counted as they come. */
@@ -171,7 +174,12 @@ load (JsonParser *parser, const char *line, gsize length, GError **error)
   loaded = json_parser_load_from_data (parser, line, (gssize)length, &json_error);
   twice = duplicates.twice;
   if (!loaded)
-    return invalid (error, "is not JSON: %s", json_error->message);
+    {
+      /* It quotes the line, which may be anything. */
+      g_autofree char *reason = g_strescape (json_error->message, "\"");
+
+      return invalid (error, "is not JSON: %s", reason);
+    }
   if (twice != NULL)
     return invalid (error, "has member \"%s\" twice", twice);
   return TRUE;
@@ -293,9 +301,10 @@ vj_frame_decode (const char *line, gsize length, VjFrame *ret_frame, GError **er
     length--;
   if (length >= VJ_FRAME_MAX)
     return invalid (error, "is longer than %d bytes", VJ_FRAME_MAX);
-  problem = check_tokens (line, length);
-  if (problem != NULL)
-    return invalid (error, "%s", problem);
+  if (!g_utf8_validate_len (line, length, NULL))
+    return invalid (error, "is not UTF-8 text");
+  if (!check_tokens (line, length, error))
+    return FALSE;
   parser = json_parser_new ();
   if (!load (parser, line, length, error))
     return FALSE;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuzz.h"
+
+#include "common/procfs.h"
+
+#include <string.h>
+
+static void
+check_stat (const char *text, gsize size)
+{
+  g_autofree char *longer = g_malloc (size + 7);
+  VjProcStat stat = { .cpus = 77, .idle_ticks = 88 };
+  VjProcStat again;
+
+  if (!vj_procfs_parse_stat (text, size, &stat))
+    {
+      FUZZ_CHECK (stat.cpus == 77 && stat.idle_ticks == 88);
+      return;
+    }
+  FUZZ_CHECK (stat.cpus >= 1 && stat.cpus <= size / strlen ("cpu0 0 0 0 0 0 0 0 0\n"));
+  /* The lines that follow the CPUs change nothing. */
+  memcpy (longer, text, size);
+  memcpy (longer + size, "\nintr 1", 7);
+  FUZZ_CHECK (vj_procfs_parse_stat (longer, size + 7, &again));
+  FUZZ_CHECK (again.cpus == stat.cpus && again.idle_ticks == stat.idle_ticks);
+}
+
+static void
+check_pid_stat (const char *text, gsize size)
+{
+  VjProcPidStat stat = { .state = '?', .start_ticks = 77, .cpu_ticks = 88 };
+
+  if (vj_procfs_parse_pid_stat (text, size, &stat))
+    FUZZ_CHECK (g_ascii_isalpha (stat.state) && memchr (text, ')', size) != NULL);
+  else
+    FUZZ_CHECK (stat.state == '?' && stat.start_ticks == 77 && stat.cpu_ticks == 88);
+}
+
+/* The fields that matter are read back whatever the command's name is. */
+static void
+check_comm (const char *comm, gsize size)
+{
+  static const char tail[] = ") R 1 2 3 4 -1 5 6 7 8 9 10 20 30 0 20 0 1 0 4711 1 2 3";
+  g_autoptr (GString) text = g_string_new ("99 (");
+  VjProcPidStat stat;
+
+  g_string_append_len (text, comm, (gssize)size);
+  g_string_append (text, tail);
+  FUZZ_CHECK (vj_procfs_parse_pid_stat (text->str, text->len, &stat));
+  FUZZ_CHECK (stat.state == 'R' && stat.cpu_ticks == 30 && stat.start_ticks == 4711);
+}
+
+static void
+check_pid (const char *text, gsize size)
+{
+  int pid = -7;
+
+  if (vj_procfs_parse_pid (text, size, &pid))
+    FUZZ_CHECK (pid > 0 && g_ascii_isdigit (text[0]));
+  else
+    FUZZ_CHECK (pid == -7);
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  const char *text = (const char *)data;
+
+  check_stat (text, size);
+  check_pid_stat (text, size);
+  check_comm (text, size);
+  check_pid (text, size);
+  return 0;
+}
