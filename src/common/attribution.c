@@ -1,2 +1,105 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "common/attribution.h"
+
+#include <string.h>
+
+#include "common/units.h"
+
+#define PJ_PER_UJ G_GUINT64_CONSTANT (1000000)
+
+static guint64
+saturate (VjU128 value)
+{
+  return value > G_MAXUINT64 ? G_MAXUINT64 : (guint64)value;
+}
+
+/* Eq. 4.2. Energy counters are noisy over short intervals: what static energy an interval could not cover is
+ * owed on, or else clamping alone would turn the noise into dynamic energy. */
+static guint64
+take_static (VjAttributionState *state, const VjAttributionInput *input)
+{
+  const VjU128 new_pj = (VjU128)input->static_uw * input->elapsed_us + state->static_rest_pj;
+  const guint64 owed_uj = saturate (new_pj / PJ_PER_UJ + state->static_owed_uj);
+  const guint64 static_uj = MIN (owed_uj, input->measured_uj);
+  const guint64 bound_uj = saturate ((VjU128)input->static_uw * VJ_STATIC_OWED_LIMIT_US / PJ_PER_UJ);
+  state->static_rest_pj = (guint64)(new_pj % PJ_PER_UJ);
+  state->static_owed_uj = MIN (owed_uj - static_uj, bound_uj);
+  return static_uj;
+}
+
+/* The busy time that is no consumer's. */
+static guint64
+take_remainder_usage (VjAttributionState *state, const VjAttributionInput *input)
+{
+  VjU128 used_ns = 0;
+  for (gsize i = 0; i < input->n; i++)
+    used_ns += input->usage_ns[i];
+  if (used_ns > input->busy_ns)
+    {
+      state->usage_debt_ns =
+          MIN (saturate (state->usage_debt_ns + used_ns - input->busy_ns), input->debt_limit_ns);
+      return 0;
+    }
+  const guint64 rest_ns = input->busy_ns - (guint64)used_ns;
+  const guint64 paid_ns = MIN (rest_ns, state->usage_debt_ns);
+  state->usage_debt_ns -= paid_ns;
+  return rest_ns - paid_ns;
+}
+
+/* Eq. 4.3-4.6. The remainder is one more participant, so that its rounding is carried like anybody's. */
+static void
+share (VjAttributionState *state, const VjAttributionInput *input, guint64 dynamic_uj, VjCarry *carry,
+       guint64 *ret_energy_uj)
+{
+  const gsize n = input->n;
+  g_autofree guint64 *weights = g_new (guint64, n + 1);
+  g_autofree guint64 *parts = g_new (guint64, n + 1);
+  g_autofree VjCarry *carries = g_new (VjCarry, n + 1);
+  if (n > 0)
+    {
+      memcpy (weights, input->usage_ns, n * sizeof *weights);
+      memcpy (carries, carry, n * sizeof *carries);
+    }
+  weights[n] = take_remainder_usage (state, input);
+  carries[n] = state->remainder_carry;
+  vj_apportion (dynamic_uj, weights, n + 1, carries, parts);
+  if (n > 0)
+    {
+      memcpy (ret_energy_uj, parts, n * sizeof *parts);
+      memcpy (carry, carries, n * sizeof *carries);
+    }
+  state->remainder_carry = carries[n];
+}
+
+static void
+apply_limits (VjAttributionState *state, const VjAttributionInput *input, VjCarry *carry, guint64 *energy_uj)
+{
+  for (gsize i = 0; i < input->n; i++)
+    {
+      if (energy_uj[i] <= input->limit_uj[i])
+        continue;
+      const guint64 excess_uj = energy_uj[i] - input->limit_uj[i];
+      const VjCarry before = carry[i];
+      energy_uj[i] = input->limit_uj[i];
+      carry[i] = MAX (before, MIN (before + (VjCarry)MIN (excess_uj, 2) * VJ_CARRY_UNIT, VJ_CARRY_UNIT));
+      state->remainder_carry =
+          CLAMP (state->remainder_carry - (carry[i] - before), -VJ_CARRY_LIMIT, VJ_CARRY_LIMIT);
+    }
+}
+
+void
+vj_attribution_run (VjAttributionState *state, const VjAttributionInput *input, VjCarry *carry,
+                    guint64 *ret_energy_uj, VjAttributionResult *ret_result)
+{
+  VjAttributionResult result = { .static_uj = take_static (state, input) };
+  const guint64 measured_uj = input->measured_uj;
+  const guint64 dynamic_uj = MIN (measured_uj - result.static_uj, input->dynamic_limit_uj);
+  result.static_uj = measured_uj - dynamic_uj;
+  share (state, input, dynamic_uj, carry, ret_energy_uj);
+  if (input->limit_uj != NULL)
+    apply_limits (state, input, carry, ret_energy_uj);
+  for (gsize i = 0; i < input->n; i++)
+    result.attributed_uj += ret_energy_uj[i];
+  result.remainder_uj = dynamic_uj - result.attributed_uj;
+  *ret_result = result;
+}

@@ -46,6 +46,11 @@ typedef struct
 /* At most this much shortfall of static energy is carried on: 60 s of it (design law 8). */
 #define VJ_STATIC_OWED_LIMIT_US G_GUINT64_CONSTANT (60000000)
 
-/* carry[] and ret_energy_uj[] have n entries, one per consumer. Cannot fail. */
+/* carry[] and ret_energy_uj[] have n entries, one per consumer. Cannot fail.
+ *
+ * Static energy owed is paid before anything is dynamic, so an excess over dynamic_limit_uj arises only when nothing is
+ * owed any more; it pays nothing ahead. CPU time beyond busy_ns is a debt that later remainder usage pays down before
+ * it takes energy. With no usage at all (no consumer's, no remainder's) all dynamic energy is the remainder's. What
+ * limit_uj takes from a consumer stays owed to it by at most one unit: a rounding is made good, an excess is not. */
 void vj_attribution_run (VjAttributionState *state, const VjAttributionInput *input, VjCarry *carry,
                          guint64 *ret_energy_uj, VjAttributionResult *ret_result);

@@ -1,2 +1,379 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "common/ledger.h"
+
+#include <string.h>
+
+#include "common/ledger_private.h"
+
+static void
+zone_free (gpointer data)
+{
+  VjLedgerZone *zone = data;
+  g_free (zone->energy_uj);
+  g_free (zone->settled_ns);
+  g_free (zone->carry);
+  g_free (zone);
+}
+
+static void
+account_free (gpointer data)
+{
+  VjAccount *account = data;
+  g_free (account->key);
+  g_free (account);
+}
+
+VjLedger *
+vj_ledger_new (void)
+{
+  VjLedger *ledger = g_new0 (VjLedger, 1);
+  ledger->zones = g_ptr_array_new_with_free_func (zone_free);
+  ledger->accounts = g_ptr_array_new_with_free_func (account_free);
+  ledger->by_key = g_hash_table_new (g_str_hash, g_str_equal);
+  return ledger;
+}
+
+void
+vj_ledger_free (VjLedger *ledger)
+{
+  if (ledger == NULL)
+    return;
+  g_hash_table_unref (ledger->by_key);
+  g_ptr_array_unref (ledger->accounts);
+  g_ptr_array_unref (ledger->zones);
+  g_free (ledger->usage_ns);
+  g_free (ledger->pending_ns);
+  g_free (ledger->limit_uj);
+  g_free (ledger->part_uj);
+  g_free (ledger);
+}
+
+VjLedgerZone *
+vj_ledger_get_zone (const VjLedger *ledger, guint zone)
+{
+  return g_ptr_array_index (ledger->zones, zone);
+}
+
+VjAccount *
+vj_ledger_get_account (const VjLedger *ledger, gsize index)
+{
+  return g_ptr_array_index (ledger->accounts, index);
+}
+
+guint
+vj_ledger_add_zone (VjLedger *ledger, const VjZone *zone, guint64 static_uw)
+{
+  VjLedgerZone *added = g_new0 (VjLedgerZone, 1);
+  added->zone = *zone;
+  added->static_uw = static_uw;
+  g_ptr_array_add (ledger->zones, added);
+  return ledger->zones->len - 1;
+}
+
+guint
+vj_ledger_n_zones (const VjLedger *ledger)
+{
+  return ledger->zones->len;
+}
+
+const VjZone *
+vj_ledger_zone (const VjLedger *ledger, guint zone)
+{
+  return &vj_ledger_get_zone (ledger, zone)->zone;
+}
+
+const VjZoneTotals *
+vj_ledger_totals (const VjLedger *ledger, guint zone)
+{
+  return &vj_ledger_get_zone (ledger, zone)->totals;
+}
+
+static void
+grow (VjLedger *ledger)
+{
+  ledger->capacity = MAX (16, ledger->capacity * 2);
+  ledger->usage_ns = g_renew (guint64, ledger->usage_ns, ledger->capacity);
+  ledger->pending_ns = g_renew (guint64, ledger->pending_ns, ledger->capacity);
+  ledger->limit_uj = g_renew (guint64, ledger->limit_uj, ledger->capacity);
+  ledger->part_uj = g_renew (guint64, ledger->part_uj, ledger->capacity);
+  for (guint i = 0; i < ledger->zones->len; i++)
+    {
+      VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
+      zone->energy_uj = g_renew (guint64, zone->energy_uj, ledger->capacity);
+      zone->settled_ns = g_renew (guint64, zone->settled_ns, ledger->capacity);
+      zone->carry = g_renew (VjCarry, zone->carry, ledger->capacity);
+    }
+}
+
+VjAccount *
+vj_ledger_open (VjLedger *ledger, const char *key)
+{
+  VjAccount *account = vj_ledger_find (ledger, key);
+  if (account != NULL)
+    return account;
+  account = g_new0 (VjAccount, 1);
+  account->ledger = ledger;
+  account->index = ledger->accounts->len;
+  account->key = g_strdup (key);
+  if (account->index == ledger->capacity)
+    grow (ledger);
+  g_ptr_array_add (ledger->accounts, account);
+  g_hash_table_insert (ledger->by_key, account->key, account);
+  ledger->usage_ns[account->index] = 0;
+  for (guint i = 0; i < ledger->zones->len; i++)
+    {
+      VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
+      zone->energy_uj[account->index] = 0;
+      zone->settled_ns[account->index] = 0;
+      zone->carry[account->index] = 0;
+    }
+  return account;
+}
+
+static gboolean
+account_is_settled (const VjAccount *account)
+{
+  const VjLedger *ledger = account->ledger;
+  for (guint i = 0; i < ledger->zones->len; i++)
+    if (vj_ledger_get_zone (ledger, i)->settled_ns[account->index] != ledger->usage_ns[account->index])
+      return FALSE;
+  return TRUE;
+}
+
+/* Frees an account and moves the last column into its place. Carries of all participants add up to zero; that
+ * of one who leaves goes to the remainder, or else those who stay would settle its account among them. */
+static void
+account_remove (VjAccount *account)
+{
+  VjLedger *ledger = account->ledger;
+  const gsize to = account->index, from = ledger->accounts->len - 1;
+  for (guint i = 0; i < ledger->zones->len; i++)
+    {
+      VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
+      const VjCarry carry = zone->state.remainder_carry + zone->carry[to];
+      zone->state.remainder_carry = CLAMP (carry, -VJ_CARRY_LIMIT, VJ_CARRY_LIMIT);
+      zone->energy_uj[to] = zone->energy_uj[from];
+      zone->settled_ns[to] = zone->settled_ns[from];
+      zone->carry[to] = zone->carry[from];
+    }
+  ledger->usage_ns[to] = ledger->usage_ns[from];
+  vj_ledger_get_account (ledger, from)->index = to;
+  g_ptr_array_remove_index_fast (ledger->accounts, (guint)to);
+}
+
+void
+vj_ledger_close (VjLedger *ledger, VjAccount *account)
+{
+  g_hash_table_remove (ledger->by_key, account->key);
+  if (account_is_settled (account))
+    {
+      account_remove (account);
+      return;
+    }
+  account->closed = TRUE;
+  ledger->n_closed++;
+}
+
+static void
+free_settled_accounts (VjLedger *ledger)
+{
+  for (gsize i = ledger->accounts->len; i-- > 0 && ledger->n_closed > 0;)
+    {
+      VjAccount *account = vj_ledger_get_account (ledger, i);
+      if (!account->closed || !account_is_settled (account))
+        continue;
+      account_remove (account);
+      ledger->n_closed--;
+    }
+}
+
+VjAccount *
+vj_ledger_find (const VjLedger *ledger, const char *key)
+{
+  return g_hash_table_lookup (ledger->by_key, key);
+}
+
+GPtrArray *
+vj_ledger_accounts (const VjLedger *ledger)
+{
+  GPtrArray *accounts = g_ptr_array_sized_new (ledger->accounts->len);
+  for (gsize i = 0; i < ledger->accounts->len; i++)
+    if (!vj_ledger_get_account (ledger, i)->closed)
+      g_ptr_array_add (accounts, vj_ledger_get_account (ledger, i));
+  return accounts;
+}
+
+const char *
+vj_account_key (const VjAccount *account)
+{
+  return account->key;
+}
+
+guint64
+vj_account_energy_uj (const VjAccount *account, guint zone)
+{
+  return vj_ledger_get_zone (account->ledger, zone)->energy_uj[account->index];
+}
+
+guint64
+vj_account_usage_ns (const VjAccount *account)
+{
+  return account->ledger->usage_ns[account->index];
+}
+
+void
+vj_account_add_usage (VjAccount *account, guint64 usage_ns)
+{
+  account->ledger->usage_ns[account->index] += usage_ns;
+}
+
+void
+vj_ledger_add_busy (VjLedger *ledger, guint64 busy_ns)
+{
+  ledger->busy_ns += busy_ns;
+}
+
+void
+vj_ledger_mark_gap (VjLedger *ledger)
+{
+  for (guint i = 0; i < ledger->zones->len; i++)
+    vj_ledger_get_zone (ledger, i)->gap = TRUE;
+}
+
+void
+vj_ledger_measure (VjLedger *ledger, guint zone, guint64 measured_uj, guint64 elapsed_us, gboolean gap)
+{
+  VjLedgerZone *measured = vj_ledger_get_zone (ledger, zone);
+  measured->measured_uj += measured_uj;
+  measured->elapsed_us += elapsed_us;
+  measured->gap = measured->gap || gap;
+  measured->fresh = TRUE;
+}
+
+static guint64
+subtract (guint64 from, guint64 amount)
+{
+  return from > amount ? from - amount : 0;
+}
+
+/* What a package leaves to its sub-zones: to each account in limit_uj[], and of its dynamic energy as a
+ * whole. */
+static guint64
+package_leaves (VjLedger *ledger, const VjLedgerZone *sub_zone)
+{
+  const VjLedgerZone *package = vj_ledger_get_zone (ledger, (guint)sub_zone->zone.parent);
+  const gsize n = ledger->accounts->len;
+  guint64 left_uj = package->totals.attributed_uj + package->totals.remainder_uj;
+  if (n > 0)
+    memcpy (ledger->limit_uj, package->energy_uj, n * sizeof *ledger->limit_uj);
+  for (guint z = 0; z < ledger->zones->len; z++)
+    {
+      const VjLedgerZone *zone = vj_ledger_get_zone (ledger, z);
+      if (zone->zone.parent != sub_zone->zone.parent || !vj_zone_is_within_parent (&zone->zone))
+        continue;
+      left_uj = subtract (left_uj, zone->totals.attributed_uj + zone->totals.remainder_uj);
+      for (gsize i = 0; i < n; i++)
+        ledger->limit_uj[i] = subtract (ledger->limit_uj[i], zone->energy_uj[i]);
+    }
+  /* Of the same interval too, or else what the package had to spare under load would count as the sub-zone's
+   * at idle. */
+  return MIN (left_uj, sub_zone->package_uj);
+}
+
+/* Attributes what the zone has been waiting with. */
+static VjAttributionResult
+attribute (VjLedger *ledger, VjLedgerZone *zone, guint64 debt_limit_ns)
+{
+  VjAttributionInput input = { .measured_uj = zone->measured_uj,
+                               .elapsed_us = zone->elapsed_us,
+                               .static_uw = zone->static_uw,
+                               .dynamic_limit_uj = G_MAXUINT64 };
+  VjAttributionResult result;
+  if (vj_zone_is_within_parent (&zone->zone))
+    {
+      input.dynamic_limit_uj = package_leaves (ledger, zone);
+      input.limit_uj = ledger->limit_uj;
+    }
+  if (!zone->gap && zone->zone.kind != VJ_ZONE_OTHER)
+    {
+      input.n = ledger->accounts->len;
+      input.busy_ns = ledger->busy_ns - zone->settled_busy_ns;
+      input.debt_limit_ns = debt_limit_ns;
+      input.usage_ns = ledger->pending_ns;
+      for (gsize i = 0; i < input.n; i++)
+        ledger->pending_ns[i] = ledger->usage_ns[i] - zone->settled_ns[i];
+    }
+  vj_attribution_run (&zone->state, &input, zone->carry, ledger->part_uj, &result);
+  for (gsize i = 0; i < input.n; i++)
+    zone->energy_uj[i] += ledger->part_uj[i];
+  return result;
+}
+
+/* From here on, usage waits for the zone's next settlement. */
+static void
+rebase_usage (const VjLedger *ledger, VjLedgerZone *zone)
+{
+  zone->settled_busy_ns = ledger->busy_ns;
+  if (ledger->accounts->len > 0)
+    memcpy (zone->settled_ns, ledger->usage_ns, ledger->accounts->len * sizeof *zone->settled_ns);
+}
+
+static void
+tell_sub_zones (const VjLedger *ledger, gint parent, guint64 dynamic_uj)
+{
+  for (guint i = 0; i < ledger->zones->len; i++)
+    if (vj_ledger_get_zone (ledger, i)->zone.parent == parent)
+      vj_ledger_get_zone (ledger, i)->package_uj += dynamic_uj;
+}
+
+static void
+settle_zone (VjLedger *ledger, guint index, guint64 debt_limit_ns)
+{
+  VjLedgerZone *zone = vj_ledger_get_zone (ledger, index);
+  const guint64 owed_before_uj = zone->state.static_owed_uj;
+  const VjAttributionResult result = attribute (ledger, zone, debt_limit_ns);
+  zone->totals.measured_uj += zone->measured_uj;
+  zone->totals.attributed_uj += result.attributed_uj;
+  zone->totals.remainder_uj += result.remainder_uj;
+  zone->totals.static_uj += result.static_uj;
+  if (zone->gap)
+    {
+      zone->totals.gap_uj += result.remainder_uj;
+      /* Nobody measured all of a gap, so that what is missing in it is not noise and is not owed. */
+      zone->state.static_owed_uj = MIN (zone->state.static_owed_uj, owed_before_uj);
+    }
+  rebase_usage (ledger, zone);
+  tell_sub_zones (ledger, (gint)index, result.attributed_uj + result.remainder_uj);
+  zone->measured_uj = zone->elapsed_us = zone->package_uj = zone->waited = 0;
+  zone->gap = FALSE;
+}
+
+/* Closed accounts live until every zone has settled their usage; a zone that stays away must not keep them
+ * for ever. */
+static void
+let_wait (const VjLedger *ledger, VjLedgerZone *zone)
+{
+  zone->waited = MIN (zone->waited + 1, VJ_LEDGER_WAIT_SETTLES);
+  if (zone->waited < VJ_LEDGER_WAIT_SETTLES)
+    return;
+  zone->gap = TRUE;
+  rebase_usage (ledger, zone);
+}
+
+void
+vj_ledger_settle (VjLedger *ledger, guint64 debt_limit_ns)
+{
+  for (guint i = 0; i < ledger->zones->len; i++)
+    {
+      VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
+      zone->settled = zone->fresh;
+      if (vj_zone_is_within_parent (&zone->zone))
+        zone->settled = zone->fresh && vj_ledger_get_zone (ledger, (guint)zone->zone.parent)->settled;
+      if (zone->settled)
+        settle_zone (ledger, i, debt_limit_ns);
+      else
+        let_wait (ledger, zone);
+      zone->fresh = FALSE;
+    }
+  free_settled_accounts (ledger);
+}

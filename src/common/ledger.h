@@ -34,11 +34,16 @@ guint vj_ledger_n_zones (const VjLedger *ledger);
 const VjZone *vj_ledger_zone (const VjLedger *ledger, guint zone);
 const VjZoneTotals *vj_ledger_totals (const VjLedger *ledger, guint zone);
 
-/* A new consumer with energy and usage zero. key is for vj_ledger_encode () and must hold no white space. */
+/* A new consumer with energy and usage zero; an open account of that key is returned as it is. key is for
+ * vj_ledger_encode () and must be printable, not empty, and hold no white space. */
 VjAccount *vj_ledger_open (VjLedger *ledger, const char *key);
-/* The consumer is gone. Usage already added is still billed; then the account is freed. The pointer is dead. */
+/* The consumer is gone. Usage already added is still billed by every zone that has yet to be read for it; then the account
+ * is freed. The pointer is dead, and the key may be opened anew. */
 void vj_ledger_close (VjLedger *ledger, VjAccount *account);
+/* An open account, or NULL. */
 VjAccount *vj_ledger_find (const VjLedger *ledger, const char *key);
+/* All open accounts, in no order; the array is the caller's (g_ptr_array_unref), so that accounts may be closed meanwhile. */
+GPtrArray *vj_ledger_accounts (const VjLedger *ledger);
 const char *vj_account_key (const VjAccount *account);
 guint64 vj_account_energy_uj (const VjAccount *account, guint zone);
 guint64 vj_account_usage_ns (const VjAccount *account); /* cumulative */
@@ -46,17 +51,26 @@ guint64 vj_account_usage_ns (const VjAccount *account); /* cumulative */
 /* One tick: first everybody's usage since the last tick, then each zone's energy, then settle. */
 void vj_account_add_usage (VjAccount *account, guint64 usage_ns);
 void vj_ledger_add_busy (VjLedger *ledger, guint64 busy_ns);
-/* The usage of some consumer over the current interval is unknown (agent was down, ...): whatever energy is settled for
- * this interval is the machine's own, and gap. */
+/* The usage of some consumer over the current interval is unknown (agent was down, ...): whatever dynamic energy is
+ * settled for this interval is the machine's own, and gap. In a zone that is not measured now, the interval is the longer
+ * one up to its next reading. */
 void vj_ledger_mark_gap (VjLedger *ledger);
 /* Energy of one zone since its last reading. A zone without a reading in a tick is simply not measured: its usage waits,
- * and its next reading covers the longer interval. gap_uj: part of measured_uj that cannot be matched with usage. */
+ * and its next reading covers the longer interval. After VJ_LEDGER_WAIT_SETTLES ticks the usage is given up, and that
+ * reading is a gap. gap: the energy cannot be matched with usage. The static energy of a gap is static as ever, but what
+ * the gap does not cover is not owed on: its energy was not measured in full. */
+#define VJ_LEDGER_WAIT_SETTLES 600
 void vj_ledger_measure (VjLedger *ledger, guint zone, guint64 measured_uj, guint64 elapsed_us, gboolean gap);
-/* Attributes every zone that has a reading (a sub-zone only together with its package). debt_limit_ns: the rounding
- * of busy time (CPUs x 2 x 10 ms of /proc/stat). */
+/* Attributes every zone that has been measured in this tick. A sub-zone (core, uncore) is settled only together with its
+ * package: until then its readings add up. Its dynamic energy is at most its package's, of the interval and in all,
+ * and for every account core + uncore <= package always. Zones of kind OTHER are the machine's own altogether.
+ * debt_limit_ns: the rounding of busy time (CPUs x 2 x 10 ms of /proc/stat). */
 void vj_ledger_settle (VjLedger *ledger, guint64 debt_limit_ns);
 
-/* Text form, one line per zone and account, and back; for the store. decode replaces totals of zones whose id exists in
- * the ledger, and opens one account per stored account. INVALID if malformed: the ledger is then unchanged. */
+/* Text form, one line per zone and account, with everything that a tick depends on but the static powers, and back; for the
+ * store. decode is for a ledger without accounts: it replaces the state of every zone whose id is stored, and opens one
+ * account per stored account. What is stored of a zone that the ledger does not have is dropped; a zone that is not
+ * stored (or whose package is not) starts from zero. INVALID if malformed, truncated, or not conserving energy: the ledger
+ * is then unchanged. */
 void vj_ledger_encode (const VjLedger *ledger, GString *out);
 gboolean vj_ledger_decode (VjLedger *ledger, const char *text, gsize length, GError **error);

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/ledger.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "common/ledger_private.h"
+
+#define HEADER "virtjoule-ledger-1"
+
+/* 146 years of ns; a million years of 100 kW in µJ. Sums of two still fit. */
+#define NUMBER_MAX (G_GUINT64_CONSTANT (1) << 62)
+
+/* One line per item: a word that names it, then its numbers, with a space before each.
+ *   virtjoule-ledger-1 BUSY_NS
+ *   zone ID MEASURED ATTRIBUTED REMAINDER STATIC GAP  OWED REST DEBT CARRY  PENDING_BUSY MEASURED ELAPSED
+ * PACKAGE WAITED GAP FRESH account KEY USAGE_NS {ENERGY PENDING_NS CARRY} for each zone, in the order of the
+ * zone lines closed KEY ...       the same, for an account that is closed but not yet settled end */
+
+static void
+put_number (GString *out, guint64 value, char sign)
+{
+  char digits[24];
+  gsize at = sizeof digits;
+  do
+    {
+      digits[--at] = (char)('0' + value % 10);
+      value /= 10;
+    }
+  while (value > 0);
+  if (sign != '\0')
+    digits[--at] = sign;
+  digits[--at] = ' ';
+  g_string_append_len (out, digits + at, (gssize)(sizeof digits - at));
+}
+
+static void
+put_u64 (GString *out, guint64 value)
+{
+  put_number (out, value, '\0');
+}
+
+static void
+put_carry (GString *out, VjCarry carry)
+{
+  if (carry < 0)
+    put_number (out, (guint64)-carry, '-');
+  else
+    put_number (out, (guint64)carry, '\0');
+}
+
+static void
+encode_zone (const VjLedger *ledger, const VjLedgerZone *zone, GString *out)
+{
+  const VjZoneTotals *totals = &zone->totals;
+  const VjAttributionState *state = &zone->state;
+  const guint64 before_carry[] = { totals->measured_uj,   totals->attributed_uj, totals->remainder_uj,
+                                   totals->static_uj,     totals->gap_uj,        state->static_owed_uj,
+                                   state->static_rest_pj, state->usage_debt_ns };
+  const guint64 after_carry[] = { ledger->busy_ns - zone->settled_busy_ns,
+                                  zone->measured_uj,
+                                  zone->elapsed_us,
+                                  zone->package_uj,
+                                  zone->waited,
+                                  zone->gap ? 1 : 0,
+                                  zone->fresh ? 1 : 0 };
+  g_string_append (out, "zone ");
+  g_string_append (out, zone->zone.id);
+  for (gsize i = 0; i < G_N_ELEMENTS (before_carry); i++)
+    put_u64 (out, before_carry[i]);
+  put_carry (out, state->remainder_carry);
+  for (gsize i = 0; i < G_N_ELEMENTS (after_carry); i++)
+    put_u64 (out, after_carry[i]);
+  g_string_append_c (out, '\n');
+}
+
+static void
+encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
+{
+  const gsize index = account->index;
+  const guint64 usage_ns = ledger->usage_ns[index];
+  g_string_append (out, account->closed ? "closed " : "account ");
+  g_string_append (out, account->key);
+  put_u64 (out, usage_ns);
+  for (guint i = 0; i < ledger->zones->len; i++)
+    {
+      const VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
+      put_u64 (out, zone->energy_uj[index]);
+      put_u64 (out, usage_ns - zone->settled_ns[index]);
+      put_carry (out, zone->carry[index]);
+    }
+  g_string_append_c (out, '\n');
+}
+
+void
+vj_ledger_encode (const VjLedger *ledger, GString *out)
+{
+  g_string_append (out, HEADER);
+  put_u64 (out, ledger->busy_ns);
+  g_string_append_c (out, '\n');
+  for (guint i = 0; i < ledger->zones->len; i++)
+    encode_zone (ledger, vj_ledger_get_zone (ledger, i), out);
+  for (gsize i = 0; i < ledger->accounts->len; i++)
+    encode_account (ledger, vj_ledger_get_account (ledger, i), out);
+  g_string_append (out, "end\n");
+}
+
+/* Reads the text once from start to end; ok is FALSE from the first thing on that is not as expected. */
+typedef struct
+{
+  const char *at, *end;
+  guint line;
+  gboolean ok;
+  VjLedger *ledger;   /* being filled */
+  GPtrArray *columns; /* VjLedgerZone of each stored zone; NULL: dropped */
+  GHashTable *seen;   /* ids of stored zones */
+} Decoder;
+
+static gboolean
+take (Decoder *in, const char *text)
+{
+  const gsize length = strlen (text);
+  if ((gsize)(in->end - in->at) < length || memcmp (in->at, text, length) != 0)
+    return FALSE;
+  in->at += length;
+  return TRUE;
+}
+
+static void
+require (Decoder *in, gboolean condition)
+{
+  in->ok = in->ok && condition;
+}
+
+static void
+take_line_end (Decoder *in)
+{
+  require (in, take (in, "\n"));
+  if (in->ok)
+    in->line++;
+}
+
+/* Printable bytes up to the next space; the caller's (g_free). */
+static char *
+take_word (Decoder *in)
+{
+  const char *start = in->at;
+  while (in->at < in->end && (guchar)*in->at > ' ' && *in->at != 0x7f)
+    in->at++;
+  require (in, in->at > start);
+  return g_strndup (start, (gsize)(in->at - start));
+}
+
+static guint64
+take_digits (Decoder *in, guint64 limit)
+{
+  const char *start = in->at;
+  guint64 value = 0;
+  for (; in->at < in->end && g_ascii_isdigit (*in->at); in->at++)
+    require (in, g_uint64_checked_mul (&value, value, 10)
+                     && g_uint64_checked_add (&value, value, (guint64)(*in->at - '0')));
+  require (in, in->at > start && value <= limit);
+  return in->ok ? value : 0;
+}
+
+static guint64
+take_u64 (Decoder *in, guint64 limit)
+{
+  require (in, take (in, " "));
+  return take_digits (in, limit);
+}
+
+static VjCarry
+take_carry (Decoder *in)
+{
+  require (in, take (in, " "));
+  const gboolean negative = take (in, "-");
+  const VjCarry carry = (VjCarry)take_digits (in, VJ_CARRY_LIMIT);
+  return negative ? -carry : carry;
+}
+
+/* The ledger's zone that a stored one continues, or NULL. */
+static VjLedgerZone *
+find_zone (const Decoder *in, const char *id)
+{
+  for (guint i = 0; i < in->ledger->zones->len; i++)
+    {
+      VjLedgerZone *zone = vj_ledger_get_zone (in->ledger, i);
+      if (strcmp (zone->zone.id, id) != 0)
+        continue;
+      const gboolean orphan =
+          vj_zone_is_within_parent (&zone->zone)
+          && !g_ptr_array_find (in->columns, vj_ledger_get_zone (in->ledger, (guint)zone->zone.parent), NULL);
+      return orphan ? NULL : zone;
+    }
+  return NULL;
+}
+
+static gboolean
+totals_are_conserved (const VjZoneTotals *totals)
+{
+  guint64 sum = 0;
+  return g_uint64_checked_add (&sum, totals->attributed_uj, totals->remainder_uj)
+         && g_uint64_checked_add (&sum, sum, totals->static_uj) && sum == totals->measured_uj
+         && totals->gap_uj <= totals->remainder_uj;
+}
+
+static void
+decode_zone (Decoder *in)
+{
+  VjLedgerZone dropped = { 0 };
+  char *id = take_word (in);
+  VjLedgerZone *zone = find_zone (in, id);
+  g_ptr_array_add (in->columns, zone);
+  require (in, g_hash_table_add (in->seen, id));
+  if (zone == NULL)
+    zone = &dropped;
+  zone->totals.measured_uj = take_u64 (in, NUMBER_MAX);
+  zone->totals.attributed_uj = take_u64 (in, NUMBER_MAX);
+  zone->totals.remainder_uj = take_u64 (in, NUMBER_MAX);
+  zone->totals.static_uj = take_u64 (in, NUMBER_MAX);
+  zone->totals.gap_uj = take_u64 (in, NUMBER_MAX);
+  zone->state.static_owed_uj = take_u64 (in, NUMBER_MAX);
+  zone->state.static_rest_pj = take_u64 (in, 999999);
+  zone->state.usage_debt_ns = take_u64 (in, NUMBER_MAX);
+  zone->state.remainder_carry = take_carry (in);
+  zone->settled_busy_ns = in->ledger->busy_ns - take_u64 (in, in->ledger->busy_ns);
+  zone->measured_uj = take_u64 (in, NUMBER_MAX);
+  zone->elapsed_us = take_u64 (in, NUMBER_MAX);
+  zone->package_uj = take_u64 (in, NUMBER_MAX);
+  zone->waited = take_u64 (in, VJ_LEDGER_WAIT_SETTLES);
+  zone->gap = take_u64 (in, 1) != 0;
+  zone->fresh = take_u64 (in, 1) != 0;
+  require (in, totals_are_conserved (&zone->totals));
+  take_line_end (in);
+}
+
+static void
+decode_account (Decoder *in, gboolean closed)
+{
+  g_autofree char *key = take_word (in);
+  require (in, in->ok && vj_ledger_find (in->ledger, key) == NULL);
+  if (!in->ok)
+    return;
+  VjAccount *account = vj_ledger_open (in->ledger, key);
+  const guint64 usage_ns = take_u64 (in, NUMBER_MAX);
+  in->ledger->usage_ns[account->index] = usage_ns;
+  for (guint i = 0; i < in->ledger->zones->len; i++)
+    vj_ledger_get_zone (in->ledger, i)->settled_ns[account->index] = usage_ns;
+  for (guint i = 0; i < in->columns->len && in->ok; i++)
+    {
+      VjLedgerZone *zone = g_ptr_array_index (in->columns, i);
+      const guint64 energy_uj = take_u64 (in, NUMBER_MAX);
+      const guint64 pending_ns = take_u64 (in, usage_ns);
+      const VjCarry carry = take_carry (in);
+      if (zone == NULL)
+        continue;
+      zone->energy_uj[account->index] = energy_uj;
+      zone->settled_ns[account->index] = usage_ns - pending_ns;
+      zone->carry[account->index] = carry;
+    }
+  take_line_end (in);
+  if (closed)
+    vj_ledger_close (in->ledger, account);
+}
+
+/* No more may have been given to accounts than their zone has attributed. */
+static gboolean
+accounts_are_covered (const VjLedger *ledger)
+{
+  for (guint z = 0; z < ledger->zones->len; z++)
+    {
+      const VjLedgerZone *zone = vj_ledger_get_zone (ledger, z);
+      guint64 left_uj = zone->totals.attributed_uj;
+      for (gsize i = 0; i < ledger->accounts->len; i++)
+        {
+          if (zone->energy_uj[i] > left_uj)
+            return FALSE;
+          left_uj -= zone->energy_uj[i];
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+decode_all (Decoder *in)
+{
+  require (in, take (in, HEADER));
+  in->ledger->busy_ns = take_u64 (in, NUMBER_MAX);
+  take_line_end (in);
+  for (guint i = 0; i < in->ledger->zones->len; i++)
+    vj_ledger_get_zone (in->ledger, i)->settled_busy_ns = in->ledger->busy_ns;
+  while (in->ok && take (in, "zone "))
+    decode_zone (in);
+  while (in->ok && !take (in, "end\n"))
+    {
+      const gboolean closed = take (in, "closed ");
+      require (in, closed || take (in, "account "));
+      decode_account (in, closed);
+    }
+  return in->ok && in->at == in->end && accounts_are_covered (in->ledger);
+}
+
+/* Exchanges the insides of two ledgers of the same zones. */
+static void
+swap (VjLedger *a, VjLedger *b)
+{
+  const VjLedger other = *a;
+  *a = *b;
+  *b = other;
+  for (gsize i = 0; i < a->accounts->len; i++)
+    vj_ledger_get_account (a, i)->ledger = a;
+}
+
+gboolean
+vj_ledger_decode (VjLedger *ledger, const char *text, gsize length, GError **error)
+{
+  g_autoptr (VjLedger) filled = vj_ledger_new ();
+  g_autoptr (GPtrArray) columns = g_ptr_array_new ();
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  Decoder in = { .at = text,
+                 .end = text + length,
+                 .line = 1,
+                 .ok = TRUE,
+                 .ledger = filled,
+                 .columns = columns,
+                 .seen = seen };
+  if (ledger->accounts->len > 0)
+    {
+      g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID,
+                           "a stored ledger can only be read before any account is open");
+      return FALSE;
+    }
+  for (guint i = 0; i < ledger->zones->len; i++)
+    vj_ledger_add_zone (filled, vj_ledger_zone (ledger, i), vj_ledger_get_zone (ledger, i)->static_uw);
+  if (!decode_all (&in))
+    {
+      g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
+                   "line %u of the stored ledger is not of the form this version writes", in.line);
+      return FALSE;
+    }
+  swap (ledger, filled);
+  return TRUE;
+}
