@@ -471,16 +471,62 @@ test_line_buffer_limit (void **state)
   assert_int_equal (lines.dropped, 1);
 }
 
+static void
+check_documented_line (const char *line, guint *frames, guint *hellos, guint *acks)
+{
+  g_autoptr (GString) again = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+  VjGuestLine guest;
+  VjFrame frame;
+
+  if (vj_guest_line_decode (line, strlen (line), &guest))
+    {
+      vj_guest_line_encode (&guest, again);
+      *(guest.kind == VJ_GUEST_HELLO ? hellos : acks) += 1;
+    }
+  else
+    {
+      if (!vj_frame_decode (line, strlen (line), &frame, &error))
+        fail_msg ("%s: %s", line, error->message);
+      assert_true (vj_frame_encode (&frame, again));
+      *frames += 1;
+    }
+  g_string_truncate (again, again->len - 1);
+  assert_string_equal (again->str, line);
+}
+
+/* Every line of the document's json blocks is one that the programs write and understand. */
+static void
+test_documented_lines (void **state)
+{
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+  gboolean inside = FALSE;
+  guint frames = 0, hellos = 0, acks = 0;
+
+  assert_true (g_file_get_contents (VJ_PROTOCOL_DOCUMENT, &text, NULL, NULL));
+  lines = g_strsplit (text, "\n", -1);
+  for (gsize i = 0; lines[i] != NULL; i++)
+    {
+      if (g_str_has_prefix (lines[i], "```"))
+        inside = strcmp (lines[i], "```json") == 0;
+      else if (inside)
+        check_documented_line (lines[i], &frames, &hellos, &acks);
+    }
+  assert_true (frames >= 4 && hellos >= 2 && acks >= 2);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_encode),         cmocka_unit_test (test_encode_refuses),
-    cmocka_unit_test (test_decode),         cmocka_unit_test (test_longest_frame),
-    cmocka_unit_test (test_decode_refuses), cmocka_unit_test (test_decode_cut),
-    cmocka_unit_test (test_decode_accepts), cmocka_unit_test (test_too_many_zones),
-    cmocka_unit_test (test_guest_lines),    cmocka_unit_test (test_guest_lines_refused),
-    cmocka_unit_test (test_line_buffer),    cmocka_unit_test (test_line_buffer_limit),
+    cmocka_unit_test (test_encode),           cmocka_unit_test (test_encode_refuses),
+    cmocka_unit_test (test_decode),           cmocka_unit_test (test_longest_frame),
+    cmocka_unit_test (test_decode_refuses),   cmocka_unit_test (test_decode_cut),
+    cmocka_unit_test (test_decode_accepts),   cmocka_unit_test (test_too_many_zones),
+    cmocka_unit_test (test_guest_lines),      cmocka_unit_test (test_guest_lines_refused),
+    cmocka_unit_test (test_line_buffer),      cmocka_unit_test (test_line_buffer_limit),
+    cmocka_unit_test (test_documented_lines),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
