@@ -145,7 +145,7 @@ vj_apportion (guint64 total, const guint64 *weights, gsize n, VjCarry *carry, gu
   if (sum == 0 || total == 0)
     return sum > 0;
 
-  g_autofree Claim *claims = g_new (Claim, n);
+  Claim *claims = g_new (Claim, n);
   for (gsize i = 0; i < n; i++)
     {
       const guint64 weight = weights[i] >> shift;
@@ -156,11 +156,12 @@ vj_apportion (guint64 total, const guint64 *weights, gsize n, VjCarry *carry, gu
       ret_parts[i] = claim_share (total, weight, sum, carry[i], &claim->rest);
       given += ret_parts[i];
     }
-  if (given < total)
+  if (given < total && claimants > 0)
     give (total - given, claims, claimants, ret_parts);
   else if (given > total)
     take_back (given - total, claims, claimants, ret_parts);
   for (gsize i = 0; i < claimants; i++)
     carry[claims[i].index] = CLAMP (claims[i].rest, -VJ_CARRY_LIMIT, VJ_CARRY_LIMIT);
+  g_free (claims);
   return TRUE;
 }

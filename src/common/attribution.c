@@ -52,9 +52,9 @@ share (VjAttributionState *state, const VjAttributionInput *input, guint64 dynam
        guint64 *ret_energy_uj)
 {
   const gsize n = input->n;
-  g_autofree guint64 *weights = g_new (guint64, n + 1);
-  g_autofree guint64 *parts = g_new (guint64, n + 1);
-  g_autofree VjCarry *carries = g_new (VjCarry, n + 1);
+  guint64 *weights = g_new (guint64, n + 1);
+  guint64 *parts = g_new (guint64, n + 1);
+  VjCarry *carries = g_new (VjCarry, n + 1);
   if (n > 0)
     {
       memcpy (weights, input->usage_ns, n * sizeof *weights);
@@ -69,6 +69,9 @@ share (VjAttributionState *state, const VjAttributionInput *input, guint64 dynam
       memcpy (carry, carries, n * sizeof *carries);
     }
   state->remainder_carry = carries[n];
+  g_free (weights);
+  g_free (parts);
+  g_free (carries);
 }
 
 static void

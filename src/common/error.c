@@ -3,9 +3,13 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK (vj - error - quark, vj_error)
+GQuark
+vj_error_quark (void)
+{
+  return g_quark_from_static_string ("vj-error");
+}
 
-static VjError
+static int
 code_of_errno (int errno_value)
 {
   switch (errno_value)

@@ -102,7 +102,7 @@ test_random_inputs (void **state)
           carry[i] = (VjCarry)random_u64 (rand, g_rand_int (rand) % 65);
           anybody = anybody || weights[i] > 0;
         }
-      memcpy (before, carry, sizeof carry);
+      memcpy (before, carry, n * sizeof *carry);
       const gboolean any = vj_apportion (total, weights, n, carry, parts);
       assert_int_equal (any, anybody);
       assert_int_equal (sum_of (parts, n), any ? total : 0);

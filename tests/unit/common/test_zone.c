@@ -99,9 +99,9 @@ test_id_of_a_sub_zone_is_bounded (void **state)
 {
   VjZone parent, zone;
   assert_true (vj_zone_init (&parent, "p", NULL, -1));
-  assert_true (vj_zone_init (&zone, LONGEST + 2, &parent, 0));
+  assert_true (vj_zone_init (&zone, &LONGEST[2], &parent, 0));
   assert_int_equal (strlen (zone.id), VJ_ZONE_ID_MAX);
-  assert_false (vj_zone_init (&zone, LONGEST + 1, &parent, 0));
+  assert_false (vj_zone_init (&zone, &LONGEST[1], &parent, 0));
 }
 
 static void
