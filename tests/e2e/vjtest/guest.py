@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest in software emulation, booted directly from an image, with a command channel into it."""
+import base64
+import os
+import re
+import socket
+import time
+import uuid
+import xml.etree.ElementTree as ElementTree
+
+from . import Timeout
+from .libvirt import virsh
+
+PORT = "org.virtjoule.energy.0"
+COMMANDS = "org.virtjoule.test.0"
+TREE = "/run/virtjoule/sys/class/powercap"
+CHANNEL = f"<channel type='unix'><target type='virtio' name='{PORT}'/></channel>"
+DOMAIN = """<domain type='qemu'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='MiB'>{memory}</memory>
+  <vcpu>{vcpus}</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>{image}/vmlinuz</kernel>
+    <initrd>{image}/initrd</initrd>
+    <cmdline>console=ttyS0 quiet {options}</cmdline>
+  </os>
+  <features><acpi/></features>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>
+    <serial type='file'><source path='{log}'/></serial>
+    <channel type='unix'><target type='virtio' name='{commands}'/></channel>
+    {channel}
+  </devices>
+</domain>
+"""
+
+
+class Guest:
+    """with Guest (image, work, "one") as guest: guest.wait_up () ; guest.run ("cat /proc/loadavg")
+
+    Transient: the domain is gone with its QEMU. work is a directory that QEMU can look into."""
+
+    def __init__(self, image, work, name, memory=192, vcpus=1, options="", channel=True):
+        self.name = f"vjtest-{os.getpid()}-{name}"
+        self.uuid = str(uuid.uuid4())
+        self.log = os.path.join(work, f"{name}.log")
+        self.work = work
+        self.definition = DOMAIN.format(name=self.name, uuid=self.uuid, memory=memory, vcpus=vcpus, image=image,
+                                        options=options, log=self.log, commands=COMMANDS,
+                                        channel=CHANNEL if channel else "")
+        self.socket = None
+        self.pending = b""
+        self.sequence = 0
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.destroy()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.destroy()
+
+    def start(self):
+        virsh("create", self.write("domain.xml", self.definition))
+        self.connect()
+
+    def destroy(self):
+        self.disconnect()
+        virsh("destroy", self.name, check=False)
+
+    def write(self, name, text):
+        path = os.path.join(self.work, f"{self.name}-{name}")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
+
+    def channel_path(self, port):
+        """The host's end of a port, from the live definition; None if there is no such port."""
+        for channel in ElementTree.fromstring(virsh("dumpxml", self.name)).iter("channel"):
+            if channel.find("target").get("name") == port:
+                return channel.find("source").get("path")
+        return None
+
+    def plug(self):
+        virsh("attach-device", self.name, self.write("channel.xml", CHANNEL), "--live")
+
+    def unplug(self):
+        virsh("detach-device", self.name, self.write("channel.xml", CHANNEL), "--live")
+
+    def connect(self):
+        """Opens the command channel; needed again after save and restore, which make a new QEMU."""
+        self.disconnect()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(self.channel_path(COMMANDS))
+
+    def disconnect(self):
+        if self.socket:
+            self.socket.close()
+        self.socket = None
+        self.pending = b""
+
+    def receive_line(self, deadline):
+        while b"\n" not in self.pending:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Timeout(f"{self.name} does not answer; its console: {self.console()[-2000:]}")
+            self.socket.settimeout(left)
+            try:
+                received = self.socket.recv(65536)
+            except TimeoutError:
+                continue
+            if not received:
+                raise RuntimeError(f"{self.name} has gone; its console: {self.console()[-2000:]}")
+            self.pending += received
+        line, self.pending = self.pending.split(b"\n", 1)
+        return line.decode("ascii", "replace").split(" ")
+
+    def run(self, commands, timeout=120):
+        """Runs shell commands in the guest; returns (exit code, what they printed)."""
+        self.sequence += 1
+        self.socket.sendall(b"%d %s\n" % (self.sequence, base64.b64encode(commands.encode())))
+        deadline = time.monotonic() + timeout
+        while True:
+            words = self.receive_line(deadline)
+            if words[0] == str(self.sequence) and len(words) == 3:
+                return int(words[1]), base64.b64decode(words[2]).decode("utf-8", "replace")
+
+    def check(self, commands, timeout=120):
+        """As run, for what must succeed; returns what was printed."""
+        code, output = self.run(commands, timeout)
+        if code != 0:
+            raise RuntimeError(f"in {self.name}: {commands!r} ends with {code}: {output}")
+        return output
+
+    def wait_up(self, timeout=180):
+        """What is sent before the guest listens waits in its port."""
+        self.check("true", timeout)
+
+    def console(self):
+        try:
+            with open(self.log, encoding="utf-8", errors="replace") as text:
+                return text.read()
+        except OSError:
+            return ""
+
+    def load(self):
+        """One vCPU's worth of work in the background, until unload ()."""
+        self.check("(while :; do :; done) >/dev/null 2>&1 & echo $! >/tmp/load.pid")
+
+    def unload(self):
+        self.check("kill $(cat /tmp/load.pid) && rm /tmp/load.pid")
+
+    def energy(self, tree=TREE):
+        """The tree as the guest sees it: {zone id: µJ}, {} while there is none. Sub-zones are "package-0/core"."""
+        _, text = self.run(f"cd {tree} 2>/dev/null && grep -H . intel-rapl:*/name intel-rapl:*/energy_uj")
+        values = dict(re.findall(r"^(intel-rapl:[\d:]+/(?:name|energy_uj)):(\S+)$", text, re.M))
+        names = {key.split("/")[0]: value for key, value in values.items() if key.endswith("/name")}
+        energies = {}
+        for zone, name in names.items():
+            parent = names.get(zone.rsplit(":", 1)[0])
+            if f"{zone}/energy_uj" in values:
+                energies[f"{parent}/{name}" if parent else name] = int(values[f"{zone}/energy_uj"])
+        return energies
+
+    def stop_reader(self, signal="TERM"):
+        self.check(f"kill -{signal} $(pidof virtjoule-reader) && while pidof virtjoule-reader >/dev/null; do sleep 0.1; done")
+
+    def start_reader(self, options=""):
+        self.check(f"virtjoule-reader {options} >>/run/reader.log 2>&1 &")
