@@ -154,7 +154,8 @@ hold_process (Domain *domain, int pid, guint64 start_us)
   g_autoptr (VjProcess) process = vj_process_open (domain->table->roots->procfs, pid, NULL);
   if (process == NULL || (start_us != 0 && process->start_us != start_us))
     return FALSE;
-  domain->exit_watch = vj_poll_add (domain->table->poll, process->pidfd, EPOLLIN, on_process_exit, domain, NULL);
+  domain->exit_watch =
+      vj_poll_add (domain->table->poll, process->pidfd, EPOLLIN, on_process_exit, domain, NULL);
   if (domain->exit_watch == NULL)
     return FALSE;
   domain->stored.pid = pid;
