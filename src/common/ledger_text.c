@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/error.h"
-#include "common/ledger_private.h"
+#include "common/ledger_book.h"
 
 #define HEADER "virtjoule-ledger-1"
 

@@ -3,7 +3,7 @@
 
 #include "common/ledger.h"
 
-/* The ledger's inside, shared by ledger.c and ledger_text.c only. */
+/* The ledger's inside: its zones and accounts. For ledger.c and ledger_text.c only. */
 
 /* One zone with a column per account. Usage waits per zone: what a zone has not yet been settled for is the difference
  * between an account's usage and settled_ns, so that a zone unreadable for a while meets its own interval's usage. */
@@ -50,3 +50,5 @@ struct VjAccount
 
 VjLedgerZone *vj_ledger_get_zone (const VjLedger *ledger, guint zone);
 VjAccount *vj_ledger_get_account (const VjLedger *ledger, gsize index);
+/* Frees closed accounts that every zone has settled. */
+void vj_ledger_free_settled (VjLedger *ledger);
