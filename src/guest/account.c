@@ -172,19 +172,27 @@ vj_account_to_text (const VjAccount *account)
   return g_key_file_to_data (file, NULL, NULL);
 }
 
+/* g_key_file_get_uint64() would take "-1". */
+static gboolean
+parse_energy (GKeyFile *file, const char *id, const char *key, guint64 *ret_uj, GError **error)
+{
+  g_autofree char *text = g_key_file_get_value (file, id, key, error);
+
+  return text != NULL && g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT64, ret_uj, error);
+}
+
 static gboolean
 parse_zone (VjAccount *account, GKeyFile *file, const char *id, GError **error)
 {
-  GError *wrong = NULL;
-  guint64 base_uj = g_key_file_get_uint64 (file, id, "base_uj", &wrong);
-  guint64 last_uj = wrong == NULL ? g_key_file_get_uint64 (file, id, "last_uj", &wrong) : 0;
-  VjAccountZone *zone = wrong == NULL ? ensure_zone (account, id) : NULL;
+  guint64 base_uj, last_uj;
 
+  if (!parse_energy (file, id, "base_uj", &base_uj, error)
+      || !parse_energy (file, id, "last_uj", &last_uj, error))
+    return FALSE;
+  VjAccountZone *zone = ensure_zone (account, id);
   if (zone == NULL)
     {
-      g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "zone %s: %s", id,
-                   wrong != NULL ? wrong->message : "its package is missing, or there are too many");
-      g_clear_error (&wrong);
+      g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "zone %s: its package is missing, or one too many", id);
       return FALSE;
     }
   zone->base_uj = base_uj;

@@ -164,7 +164,7 @@ port_event (int fd, guint32 events, gpointer user_data)
   const int reason = errno;
   if (result == READ_FAILED)
     lose_port (port, reason);
-  else if (result == READ_END && port->is_socket)
+  else if (result == READ_END && (port->is_socket || (events & EPOLLERR) != 0)) /* ERR: a terminal hung up */
     lose_port (port, 0);
   else if (result == READ_MORE)
     vj_poll_modify (port->watch, EVENTS); /* re-arms the edge */

@@ -33,7 +33,8 @@ struct VjReader
 
 static void arm_timer (VjReader *reader);
 
-G_GNUC_PRINTF (2, 3)
+static void report (const VjReader *reader, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
 static void
 report (const VjReader *reader, const char *format, ...)
 {
