@@ -14,18 +14,6 @@
 #define PID_STAT_MAX 4096
 
 static gboolean
-pidfd_is_alive (int pidfd)
-{
-  struct pollfd poll_fd = { .fd = pidfd, .events = POLLIN };
-  int ready;
-
-  do
-    ready = poll (&poll_fd, 1, 0);
-  while (ready < 0 && errno == EINTR);
-  return ready == 0;
-}
-
-static gboolean
 read_start_us (const char *procfs, int pid, guint64 *ret_start_us, GError **error)
 {
   g_autofree char *relative = g_strdup_printf ("%d/stat", pid);
@@ -47,26 +35,33 @@ read_start_us (const char *procfs, int pid, guint64 *ret_start_us, GError **erro
 
 /* The pid is held first and found alive last: what was read in between is that process's, since a pid is not
  * given away while its process lives. */
+static gboolean
+identify (VjProcess *process, const char *procfs, GError **error)
+{
+  if (!read_start_us (procfs, process->pid, &process->start_us, error))
+    return FALSE;
+  if (vj_process_is_alive (process))
+    return TRUE;
+  g_set_error (error, VJ_ERROR, VJ_ERROR_GONE, "process %d has exited", process->pid);
+  return FALSE;
+}
+
 VjProcess *
 vj_process_open (const char *procfs, int pid, GError **error)
 {
-  g_autoptr (VjProcess) process = g_new0 (VjProcess, 1);
+  VjProcess process = { .pid = pid, .pidfd = pidfd_open (pid, 0) };
 
-  process->pid = pid;
-  process->pidfd = pidfd_open (pid, 0);
-  if (process->pidfd < 0)
+  if (process.pidfd < 0)
     {
       vj_error_set_errno (error, errno, "cannot hold process %d", pid);
       return NULL;
     }
-  if (!read_start_us (procfs, pid, &process->start_us, error))
-    return NULL;
-  if (!vj_process_is_alive (process))
+  if (!identify (&process, procfs, error))
     {
-      g_set_error (error, VJ_ERROR, VJ_ERROR_GONE, "process %d has exited", pid);
+      close (process.pidfd);
       return NULL;
     }
-  return g_steal_pointer (&process);
+  return g_memdup2 (&process, sizeof process);
 }
 
 void
@@ -74,13 +69,18 @@ vj_process_free (VjProcess *process)
 {
   if (process == NULL)
     return;
-  if (process->pidfd >= 0)
-    close (process->pidfd);
+  close (process->pidfd);
   g_free (process);
 }
 
 gboolean
 vj_process_is_alive (const VjProcess *process)
 {
-  return pidfd_is_alive (process->pidfd);
+  struct pollfd poll_fd = { .fd = process->pidfd, .events = POLLIN };
+  int ready;
+
+  do
+    ready = poll (&poll_fd, 1, 0);
+  while (ready < 0 && errno == EINTR);
+  return ready == 0;
 }

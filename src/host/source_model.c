@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Room for /proc/stat of a few thousand CPUs and as many interrupts. */
-#define STAT_MAX (512 * 1024)
+#define STAT_MAX ((gsize)512 * 1024)
 
 /* Whole-server power per hardware thread, idle and at full load, as the Cloud Carbon Footprint project publishes it in
  * its methodology (averages over SPECpower_ssj2008 results of the servers that cloud providers run: 0.71 to 0.78 W
@@ -58,7 +58,7 @@ read_stat (ModelSource *model, VjProcStat *ret_stat, GError **error)
 static guint64
 take_busy_us (ModelSource *model, const VjProcStat *stat, guint64 elapsed_us)
 {
-  const gint64 limit_us = (gint64)(stat->cpus * 2 * model->tick_us);
+  const gint64 limit_us = (gint64)(model->tick_us * 2 * stat->cpus);
   const gint64 idle_us = (gint64)((stat->idle_ticks - model->last.idle_ticks) * model->tick_us);
   const gint64 all_us = (gint64)(elapsed_us * stat->cpus);
   const gint64 busy_us = MIN (all_us - idle_us + model->busy_rest_us, all_us);
@@ -149,30 +149,36 @@ set_powers (ModelSource *model, guint cpus, guint64 idle_uw, guint64 full_uw, GE
   return FALSE;
 }
 
+static gboolean
+start (ModelSource *model, const char *procfs, guint64 idle_uw, guint64 full_uw, GError **error)
+{
+  VjProcStat stat;
+  VjZone zone;
+
+  model->stat_fd = vj_file_open (procfs, "stat", error);
+  if (model->stat_fd < 0)
+    return FALSE;
+  if (!read_stat (model, &stat, error))
+    {
+      g_prefix_error (error, "%s/stat: ", procfs);
+      return FALSE;
+    }
+  vj_zone_init (&zone, "package-0", NULL, -1);
+  g_array_append_val (model->base.zones, zone);
+  return set_powers (model, stat.cpus, idle_uw, full_uw, error);
+}
+
 VjSource *
 vj_source_model_open (const char *procfs, guint64 idle_uw, guint64 full_uw, GError **error)
 {
   ModelSource *model = g_new0 (ModelSource, 1);
-  g_autoptr (VjSource) source = &model->base;
-  VjProcStat stat;
-  VjZone zone;
 
-  source->driver = &driver;
-  source->zones = g_array_new (FALSE, FALSE, sizeof (VjZone));
+  model->base.driver = &driver;
+  model->base.zones = g_array_new (FALSE, FALSE, sizeof (VjZone));
   model->text = g_malloc (STAT_MAX);
   model->tick_us = VJ_US_PER_S / (guint64)sysconf (_SC_CLK_TCK);
-  model->stat_fd = vj_file_open (procfs, "stat", error);
-  if (model->stat_fd < 0)
-    return NULL;
-  if (!read_stat (model, &stat, error))
-    {
-      g_prefix_error (error, "%s/stat: ", procfs);
-      return NULL;
-    }
-  if (!set_powers (model, stat.cpus, idle_uw, full_uw, error))
-    return NULL;
-
-  vj_zone_init (&zone, "package-0", NULL, -1);
-  g_array_append_val (source->zones, zone);
-  return g_steal_pointer (&source);
+  if (start (model, procfs, idle_uw, full_uw, error))
+    return &model->base;
+  vj_source_free (&model->base);
+  return NULL;
 }

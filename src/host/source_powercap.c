@@ -435,15 +435,13 @@ check_readable (PowercapSource *powercap, GError **error)
   return readable;
 }
 
-VjSource *
-vj_source_powercap_open (const char *sysfs, guint64 max_power_uw, GError **error)
+static gboolean
+find_zones (PowercapSource *powercap, GError **error)
 {
-  PowercapSource *powercap = new_source (sysfs, max_power_uw);
-  g_autoptr (VjSource) source = &powercap->base;
   g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
 
-  if (!vj_powercap_scan (sysfs, source->zones, paths, error))
-    return NULL;
+  if (!vj_powercap_scan (powercap->sysfs, powercap->base.zones, paths, error))
+    return FALSE;
   for (guint i = 0; i < paths->len; i++)
     {
       const Meter meter = { .path = g_strdup (g_ptr_array_index (paths, i)), .fd = -1, .first_die = -1 };
@@ -452,7 +450,16 @@ vj_source_powercap_open (const char *sysfs, guint64 max_power_uw, GError **error
     }
   for (guint i = 0; i < paths->len; i++)
     find_first_die (powercap, i);
-  if (!check_readable (powercap, error))
-    return NULL;
-  return g_steal_pointer (&source);
+  return TRUE;
+}
+
+VjSource *
+vj_source_powercap_open (const char *sysfs, guint64 max_power_uw, GError **error)
+{
+  PowercapSource *powercap = new_source (sysfs, max_power_uw);
+
+  if (find_zones (powercap, error) && check_readable (powercap, error))
+    return &powercap->base;
+  vj_source_free (&powercap->base);
+  return NULL;
 }
