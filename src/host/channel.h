@@ -11,7 +11,9 @@ typedef struct VjChannel VjChannel;
 typedef enum
 {
   VJ_CHANNEL_DISCONNECTED, /* nobody listens at the path, or it refused us; tried again at each tick (with backoff) */
-  VJ_CHANNEL_WAITING,      /* connected; the guest has not said hello (no reader there, or another client owns the socket) */
+  VJ_CHANNEL_WAITING,      /* connected; the guest has not said hello: no reader there, or another client owns the socket.
+                            * QEMU serves one at a time and leaves us in its queue; to stay there costs nothing and makes us
+                            * the next one. */
   VJ_CHANNEL_OPEN,         /* frames flow */
 } VjChannelState;
 
@@ -23,15 +25,26 @@ typedef struct
   gboolean outstanding;       /* a frame waits for its acknowledgement */
   guint64 acked_monotonic_us; /* reading time of the last acknowledged frame; 0: none */
   guint64 frames_sent;
-  guint64 frames_skipped;     /* ticks in which the previous frame was still outstanding */
+  guint64 frames_skipped;     /* ticks of an open channel without a new frame: the last one is still outstanding, the
+                               * guest reads nothing and the socket is full, or there are no figures */
   guint64 hellos;
-  guint64 lines_dropped;      /* malformed, over-long, other session's, over budget */
+  guint64 lines_dropped;      /* malformed, over-long, acks of another session or of no outstanding frame */
   int peer_pid;               /* SO_PEERCRED, 0 if not connected */
 } VjChannelStatus;
 
-/* Fills everything of the frame but session and sequence with the newest settled figures. FALSE: there are none (the
- * domain's process is not known), and nothing is sent. */
+/* Fills everything of the frame (all zeros) but session and sequence with the newest settled figures. Called from within
+ * vj_channel_tick () and, for a hello, from the poll's dispatch. FALSE: there are none (the domain's process is not known),
+ * and nothing is sent; nor is a frame that cannot be encoded. */
 typedef gboolean (*VjChannelFill) (VjFrame *ret_frame, gpointer user_data);
+
+/* What a guest may make us read per tick; the rest waits in its socket. A read counts for VJ_CHANNEL_READ_LEAST at least, so
+ * that single bytes do not wake the main loop more often than that. */
+#define VJ_CHANNEL_READ_BUDGET 4096
+#define VJ_CHANNEL_READ_LEAST  512
+/* A connection that fails is tried again after 1, 2, 4, 8, 16, 16, ... ticks, and after this time at the latest. A hello
+ * starts this anew. */
+#define VJ_CHANNEL_BACKOFF_TICKS 16
+#define VJ_CHANNEL_BACKOFF_US    G_GUINT64_CONSTANT (30000000)
 
 /* "bind" way: connects to QEMU's listening unix socket at path, at once and again after a loss. poll is borrowed. */
 VjChannel *vj_channel_new (VjPoll *poll, const char *path, VjChannelFill fill, gpointer user_data);
