@@ -58,7 +58,7 @@ main (int argc, char **argv)
   };
   g_autoptr (GOptionContext) context = option_context_new (entries);
   g_autoptr (GError) error = NULL;
-  setlocale (LC_CTYPE, ""); /* the terminal's character set; numbers stay as they are */
+  (void)setlocale (LC_CTYPE, ""); /* the terminal's character set; numbers stay as they are */
   g_set_prgname ("virtjoule");
   if (!g_option_context_parse (context, &argc, &argv, &error))
     return usage (error->message, "");

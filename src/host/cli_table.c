@@ -122,6 +122,7 @@ void
 vj_cli_table_render (const VjCliTable *table, GString *out)
 {
   guint n_columns = table->right->len;
+  g_return_if_fail (n_columns > 0);
   g_autofree guint *widths = column_widths (table);
   for (guint i = 0; i < table->cells->len; i++)
     {
