@@ -2,6 +2,7 @@
 #include "sim_energy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,27 +41,48 @@ pid_ns (int pid, bool *ret_failed)
   return *ret_failed ? 0 : clock_ns (id, ret_failed);
 }
 
+/* The number after key in the first bytes of a file. */
+static bool
+read_number (const char *directory, const char *file, const char *key, uint64_t *ret_number)
+{
+  char path[TEXT_MAX], text[TEXT_MAX] = "";
+  ssize_t length = -1;
+
+  (void)snprintf (path, sizeof path, "%s/%s", directory, file);
+  const int fd = open (path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  length = read (fd, text, sizeof text - 1);
+  close (fd);
+  const char *found = length > 0 ? strstr (text, key) : NULL;
+  if (found == NULL)
+    return false;
+  *ret_number = strtoull (found + strlen (key), NULL, 10);
+  return true;
+}
+
 static uint64_t
 cgroup_ns (const char *directory, bool *ret_failed)
 {
-  char path[TEXT_MAX];
-  uint64_t value = 0;
-  FILE *file;
+  uint64_t number = 0;
 
-  snprintf (path, sizeof path, "%s/cpu.stat", directory);
-  file = fopen (path, "re");
-  *ret_failed = file == NULL || fscanf (file, "usage_usec %" SCNu64, &value) != 1;
-  if (file != NULL)
-    fclose (file);
-  if (!*ret_failed)
-    return value * 1000;
+  *ret_failed = false;
+  if (read_number (directory, "cpu.stat", "usage_usec ", &number))
+    return number * 1000;
+  *ret_failed = !read_number (directory, "cpuacct.usage", "", &number);
+  return number;
+}
 
-  snprintf (path, sizeof path, "%s/cpuacct.usage", directory);
-  file = fopen (path, "re");
-  *ret_failed = file == NULL || fscanf (file, "%" SCNu64, &value) != 1;
-  if (file != NULL)
-    fclose (file);
-  return value;
+/* "cpuN user nice system idle iowait irq softirq steal ...": idle + iowait + steal. */
+static uint64_t
+idle_ticks_of (char *line)
+{
+  char *at = strchr (line, ' ');
+  uint64_t field[8] = { 0 };
+
+  for (int i = 0; i < 8 && at != NULL; i++)
+    field[i] = strtoull (at, &at, 10);
+  return field[3] + field[4] + field[7];
 }
 
 /* Time that all CPUs together were not idle: elapsed x CPUs - idle - iowait - steal. */
@@ -69,19 +91,19 @@ machine_ns (bool *ret_failed)
 {
   FILE *file = fopen ("/proc/stat", "re");
   char line[TEXT_MAX];
-  uint64_t cpus = 0, idle_ticks = 0, idle, iowait, steal;
+  uint64_t cpus = 0, idle_ticks = 0;
   const uint64_t tick_ns = 1000000000u / (uint64_t)sysconf (_SC_CLK_TCK);
 
   *ret_failed = file == NULL;
-  while (file != NULL && fgets (line, sizeof line, file) != NULL)
-    if (sscanf (line, "cpu%*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %*u %*u %" SCNu64, &idle, &iowait, &steal)
-        == 3)
+  if (file == NULL)
+    return 0;
+  while (fgets (line, sizeof line, file) != NULL)
+    if (strncmp (line, "cpu", 3) == 0 && line[3] != ' ')
       {
-        idle_ticks += idle + iowait + steal;
+        idle_ticks += idle_ticks_of (line);
         cpus++;
       }
-  if (file != NULL)
-    fclose (file);
+  (void)fclose (file);
   return now_ns () * cpus - idle_ticks * tick_ns; /* modulo 2^64: only differences are used */
 }
 
@@ -311,9 +333,15 @@ run (Sim *sim, const char *verb, const char *first, const char *second)
 bool
 sim_run (Sim *sim, const char *line)
 {
-  char verb[32] = "", first[TEXT_MAX] = "", second[32] = "";
+  char *text = strdup (line), *rest = NULL;
+  const char *separators = " \t\r\n";
+  const char *verb = strtok_r (text, separators, &rest);
+  const char *first = strtok_r (NULL, separators, &rest);
+  const char *second = strtok_r (NULL, separators, &rest);
+  const bool done = verb != NULL && run (sim, verb, first == NULL ? "" : first, second == NULL ? "" : second);
 
-  return sscanf (line, "%31s %4095s %31s", verb, first, second) >= 1 && run (sim, verb, first, second);
+  free (text);
+  return done;
 }
 
 void
@@ -339,19 +367,19 @@ sim_truth (Sim *sim)
 
   sim_update (sim);
   for (size_t i = 0; i < sim->n_zones; i++)
-    fprintf (file, "zone %s %" PRIu64 "\n", sim->zones[i].id, sim->accounts[sim->zones[i].account].uj);
+    (void)fprintf (file, "zone %s %" PRIu64 "\n", sim->zones[i].id, sim->accounts[sim->zones[i].account].uj);
   for (size_t i = 0; i < sim->n_busy; i++)
     {
       const Busy *busy = &sim->busy[i];
 
       if (busy->kind == PID)
-        fprintf (file, "pid %d %" PRIu64 "\n", busy->pid, busy->total_ns);
+        (void)fprintf (file, "pid %d %" PRIu64 "\n", busy->pid, busy->total_ns);
       else if (busy->kind == CGROUP)
-        fprintf (file, "cgroup %s %" PRIu64 "\n", busy->path, busy->total_ns);
+        (void)fprintf (file, "cgroup %s %" PRIu64 "\n", busy->path, busy->total_ns);
       else
-        fprintf (file, "machine %" PRIu64 "\n", busy->total_ns);
+        (void)fprintf (file, "machine %" PRIu64 "\n", busy->total_ns);
     }
-  fprintf (file, "busy %" PRIu64 "\nelapsed %" PRIu64 "\n", sim->busy_ns, sim->last_ns - sim->start_ns);
-  fclose (file);
+  (void)fprintf (file, "busy %" PRIu64 "\nelapsed %" PRIu64 "\n", sim->busy_ns, sim->last_ns - sim->start_ns);
+  (void)fclose (file);
   return text;
 }

@@ -12,7 +12,6 @@
 #include <fuse.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,19 +77,16 @@ static const char help[] =
 
 /* --- the tree ------------------------------------------------------------------------------------------------------ */
 
-__attribute__ ((format (printf, 4, 5))) static void
-add_node (NodeKind kind, size_t zone, const char *target, const char *format, ...)
+static void
+add_node (NodeKind kind, size_t zone, const char *target, const char *directory, const char *name)
 {
   Node *node = &nodes[n_nodes++];
-  va_list arguments;
 
   if (n_nodes == sizeof nodes / sizeof nodes[0])
     abort ();
   *node = (Node){ .kind = kind, .zone = zone };
-  snprintf (node->target, sizeof node->target, "%s", target);
-  va_start (arguments, format);
-  vsnprintf (node->path, sizeof node->path, format, arguments);
-  va_end (arguments);
+  (void)snprintf (node->target, sizeof node->target, "%s", target);
+  (void)snprintf (node->path, sizeof node->path, "%s%s", directory, name);
 }
 
 static const Node *
@@ -108,16 +104,18 @@ add_zone (size_t account, const char *parent_id, const char *name, const char *d
 {
   const size_t index = sim.n_zones++;
   Zone *zone = &sim.zones[index];
+  char path[112];
 
   zone->account = account;
-  snprintf (zone->id, sizeof zone->id, "%s%s%s", parent_id, *parent_id != '\0' ? "/" : "", name);
-  snprintf (zone->name, sizeof zone->name, "%s", name);
-  add_node (DIRECTORY, index, "", CLASS "/%s", directory);
-  add_node (NAME, index, "", CLASS "/%s/name", directory);
-  add_node (ENERGY, index, "", CLASS "/%s/energy_uj", directory);
-  add_node (RANGE, index, "", CLASS "/%s/max_energy_range_uj", directory);
-  add_node (ENABLED, index, "", CLASS "/%s/enabled", directory);
-  add_node (LINK, index, directory, CLASS "/%s", entry);
+  (void)snprintf (zone->id, sizeof zone->id, "%s%s%s", parent_id, *parent_id != '\0' ? "/" : "", name);
+  (void)snprintf (zone->name, sizeof zone->name, "%s", name);
+  (void)snprintf (path, sizeof path, CLASS "/%s", directory);
+  add_node (DIRECTORY, index, "", path, "");
+  add_node (NAME, index, "", path, "/name");
+  add_node (ENERGY, index, "", path, "/energy_uj");
+  add_node (RANGE, index, "", path, "/max_energy_range_uj");
+  add_node (ENABLED, index, "", path, "/enabled");
+  add_node (LINK, index, directory, CLASS "/", entry);
 }
 
 static size_t
@@ -128,12 +126,12 @@ add_account (AccountKind kind, int package)
 }
 
 static void
-add_sub_zone (size_t account, int package, int number, const char *parent_id, const char *name)
+add_sub_zone (size_t account, int above, int number, const char *parent_id, const char *name)
 {
   char directory[96], entry[32];
 
-  snprintf (entry, sizeof entry, "intel-rapl:%d:%d", package, number);
-  snprintf (directory, sizeof directory, "intel-rapl/intel-rapl:%d/%s", package, entry);
+  (void)snprintf (entry, sizeof entry, "intel-rapl:%d:%d", above, number);
+  (void)snprintf (directory, sizeof directory, "intel-rapl/intel-rapl:%d/%s", above, entry);
   add_zone (account, parent_id, name, directory, entry);
 }
 
@@ -144,9 +142,9 @@ add_package (size_t account, int number, int package, int die)
   char directory[96], entry[32], name[32];
   int below = 0;
 
-  snprintf (name, sizeof name, die < 0 ? "package-%d" : "package-%d-die-%d", package, die);
-  snprintf (entry, sizeof entry, "intel-rapl:%d", number);
-  snprintf (directory, sizeof directory, "intel-rapl/%s", entry);
+  (void)snprintf (name, sizeof name, die < 0 ? "package-%d" : "package-%d-die-%d", package, die);
+  (void)snprintf (entry, sizeof entry, "intel-rapl:%d", number);
+  (void)snprintf (directory, sizeof directory, "intel-rapl/%s", entry);
   add_zone (account, "", name, directory, entry);
   if (sim.core_permille > 0)
     add_sub_zone (add_account (CORE, package), number, below++, name, "core");
@@ -157,12 +155,12 @@ add_package (size_t account, int number, int package, int die)
 static void
 build_tree (void)
 {
-  add_node (DIRECTORY, 0, "", "/");
-  add_node (DIRECTORY, 0, "", "/class");
-  add_node (DIRECTORY, 0, "", CLASS);
-  add_node (DIRECTORY, 0, "", CLASS "/intel-rapl");
-  add_node (CONTROL, 0, "", "/control");
-  add_node (TRUTH, 0, "", "/truth");
+  add_node (DIRECTORY, 0, "", "/", "");
+  add_node (DIRECTORY, 0, "", "/class", "");
+  add_node (DIRECTORY, 0, "", CLASS, "");
+  add_node (DIRECTORY, 0, "", CLASS "/intel-rapl", "");
+  add_node (CONTROL, 0, "", "/control", "");
+  add_node (TRUTH, 0, "", "/truth", "");
   for (int package = 0; package < sim.packages; package++)
     {
       const size_t account = add_account (PACKAGE, package);
@@ -182,8 +180,8 @@ sim_init (struct fuse_conn_info *connection, struct fuse_config *config)
   (void)connection;
   config->direct_io = 1; /* every read(2) comes here, that of an fd kept open too */
   config->attr_timeout = config->entry_timeout = config->negative_timeout = 0;
-  puts ("ready");
-  fflush (stdout);
+  (void)puts ("ready");
+  (void)fflush (stdout);
   return NULL;
 }
 
@@ -228,7 +226,7 @@ sim_readlink (const char *path, char *buffer, size_t size)
 
   if (node == NULL || node->kind != LINK)
     return -EINVAL;
-  snprintf (buffer, size, "%s", node->target);
+  (void)snprintf (buffer, size, "%s", node->target);
   return 0;
 }
 
@@ -244,11 +242,19 @@ sim_open (const char *path, struct fuse_file_info *info)
   return node->kind == ENERGY ? -sim.zones[node->zone].error : 0;
 }
 
+/* The text that sim_open () put there. */
+static char *
+truth_of (const struct fuse_file_info *info)
+{
+  /* NOLINTNEXTLINE(performance-no-int-to-ptr): an integer is all that FUSE keeps for us */
+  return (char *)(uintptr_t)info->fh;
+}
+
 static int
 sim_release (const char *path, struct fuse_file_info *info)
 {
   (void)path;
-  free ((char *)(uintptr_t)info->fh);
+  free (truth_of (info));
   return 0;
 }
 
@@ -276,7 +282,7 @@ read_node (const Node *node, const struct fuse_file_info *info)
       length = asprintf (&text, "1\n");
       break;
     case TRUTH:
-      return strdup ((const char *)(uintptr_t)info->fh);
+      return strdup (truth_of (info));
     default:
       return strdup ("");
     }
@@ -448,19 +454,19 @@ parse_options (int argc, char **argv, bool (*set) (int option, const char *text)
     {
       if (option == 'h')
         {
-          fputs (help, stdout);
+          (void)fputs (help, stdout);
           exit (0);
         }
       if (option == '?' || !set (option, optarg))
         {
-          fprintf (stderr, "simpowercap: option refused%s%s; see --help\n", option == '?' ? "" : ": ",
-                   option == '?' || optarg == NULL ? "" : optarg);
+          (void)fprintf (stderr, "simpowercap: option refused%s%s; see --help\n", option == '?' ? "" : ": ",
+                         option == '?' || optarg == NULL ? "" : optarg);
           exit (2);
         }
     }
   if (optind != argc - 1)
     {
-      fputs ("simpowercap: one MOUNTPOINT, please; see --help\n", stderr);
+      (void)fputs ("simpowercap: one MOUNTPOINT, please; see --help\n", stderr);
       exit (2);
     }
 }

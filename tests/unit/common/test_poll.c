@@ -23,11 +23,11 @@ typedef struct
 typedef struct Peer
 {
   int fd;
-  VjPollWatch *watch;
   guint wakes;
   guint32 events;
-  struct Peer *victims; /* whom to remove when woken */
   guint n_victims;
+  struct Peer *victims; /* whom to remove when woken */
+  VjPollWatch *watch;
 } Peer;
 
 static int
