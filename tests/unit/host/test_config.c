@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/units.h"
+#include "host/source_powercap.h"
 
 typedef struct
 {
@@ -71,7 +72,7 @@ assert_defaults (const VjConfig *config)
   assert_int_equal (config->interval_us, VJ_US_PER_S);
   assert_string_equal (config->libvirt_uri, "qemu:///system");
   assert_int_equal (config->source, VJ_SOURCE_AUTO);
-  assert_int_equal (config->max_power_uw, 2000 * VJ_UW_PER_W);
+  assert_int_equal (config->max_power_uw, VJ_POWERCAP_MAX_POWER_UW);
   assert_int_equal (config->model_idle_uw, 0);
   assert_int_equal (config->model_full_uw, 0);
   assert_int_equal (config->quantum_uj, VJ_UJ_PER_MJ);
