@@ -26,7 +26,7 @@ struct VjReader
   GArray *zones; /* of VjTreeZone, for the tree */
   guint timer;   /* GSource id */
   guint64 timer_us;
-  gboolean ready;
+  gboolean told_complete;
   gboolean told_garbage; /* on this connection */
   gboolean told_failure;
 };
@@ -117,13 +117,12 @@ send_ack (VjReader *reader)
 }
 
 static void
-tell_ready (VjReader *reader)
+tell_complete (VjReader *reader)
 {
-  if (reader->ready || reader->zones->len == 0)
+  if (reader->told_complete || reader->zones->len == 0)
     return;
-  reader->ready = TRUE;
+  reader->told_complete = TRUE;
   report (reader, "%s is complete (%u zones)", reader->options->tree, reader->zones->len);
-  reader->options->ready (reader->options->user_data);
 }
 
 static void
@@ -145,7 +144,7 @@ take_frame (VjReader *reader, const VjFrame *frame)
     }
   reader->told_failure = FALSE;
   send_ack (reader);
-  tell_ready (reader);
+  tell_complete (reader);
 }
 
 static void
@@ -250,7 +249,7 @@ restore_tree (VjReader *reader, GError **error)
   if (reader->zones->len > 0
       && !vj_tree_update (reader->tree, (const VjTreeZone *)reader->zones->data, reader->zones->len, error))
     return FALSE;
-  tell_ready (reader);
+  tell_complete (reader);
   return TRUE;
 }
 

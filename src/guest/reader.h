@@ -20,7 +20,6 @@ typedef struct
   guint mode;
   void (*report) (const char *line,
                   gpointer user_data); /* what an administrator wants to read, once per change */
-  void (*ready) (gpointer user_data);  /* the first tree is complete */
   gpointer user_data;
 } VjReaderOptions;
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/error.h"
-#include "guest/notify.h"
 #include "guest/reader.h"
 #include "guest/reader_options.h"
 
@@ -13,12 +12,6 @@ static void
 print_line (const char *line, gpointer user_data)
 {
   fprintf (stderr, "virtjoule-reader: %s\n", line);
-}
-
-static void
-notify_ready (gpointer user_data)
-{
-  vj_notify (g_getenv ("NOTIFY_SOCKET"), "READY=1");
 }
 
 static gboolean
@@ -42,8 +35,7 @@ main (int argc, char **argv)
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   VjReaderOptions options = { .tree = "/run/virtjoule/sys/class/powercap",
                               .port = { .dev = "/dev", .sysfs = "/sys" },
-                              .report = print_line,
-                              .ready = notify_ready };
+                              .report = print_line };
   gboolean no_wait = FALSE;
 
   signal (SIGPIPE, SIG_IGN);

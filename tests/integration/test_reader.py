@@ -5,7 +5,6 @@ import argparse
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -109,8 +108,8 @@ class ReaderCase(unittest.TestCase):
     def command(self, *more):
         return [ARGS.reader, "--port", self.port, "--tree", self.tree, "--backend", self.backend, *more]
 
-    def start(self, *more, accept=True, env=None):
-        self.reader = subprocess.Popen(self.command(*more), stderr=self.log, env={**os.environ, **(env or {})})
+    def start(self, *more, accept=True):
+        self.reader = subprocess.Popen(self.command(*more), stderr=self.log)
         if accept:
             self.host.accept()
 
@@ -368,17 +367,6 @@ class Line(ReaderCase):
         self.host.accept()
         self.host.show({"package-0": 1})
         self.assertEqual(self.read_log().count("waiting for"), 1)
-
-    def test_ready(self):
-        path = os.path.join(self.root.name, "notify")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.bind(path)
-            manager.settimeout(DEADLINE_S)
-            self.start(env={"NOTIFY_SOCKET": path})
-            self.assertEqual(select.select([manager], [], [], 0)[0], [], "not ready before the tree is complete")
-            self.host.send({"package-0": 1})
-            self.assertEqual(manager.recv(100), b"READY=1")
-            self.assertEqual(self.energies(PACKAGE), [1])
 
     def test_found_by_name(self):
         """With udev's link, and without it through the name in sysfs."""
