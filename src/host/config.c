@@ -201,7 +201,8 @@ read_file (VjConfig *config, const char *path, GError **error)
     {
       if (path == NULL && g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
         return TRUE;
-      g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, local->message);
+      g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s%s", path != NULL ? "--config: " : "",
+                   local->message);
       return FALSE;
     }
   g_autofree char *text = g_utf8_make_valid (bytes, (gssize)length);

@@ -300,6 +300,7 @@ test_named_file_must_exist (void **state)
   g_autoptr (VjConfig) config = parse (fixture->file, "", &error);
   assert_null (config);
   assert_true (g_error_matches (error, VJ_ERROR, VJ_ERROR_INVALID));
+  assert_true (g_str_has_prefix (error->message, "--config: "));
   assert_non_null (strstr (error->message, fixture->file));
 }
 
