@@ -8,8 +8,8 @@
 
 #include <unistd.h>
 
-#define STAT_TEXT_MIN (64 * 1024)
-#define STAT_TEXT_MAX (16 * 1024 * 1024)
+#define STAT_TEXT_MIN ((gsize)64 * 1024)
+#define STAT_TEXT_MAX ((gsize)16 * 1024 * 1024)
 
 struct VjBusy
 {
@@ -30,14 +30,18 @@ struct VjBusy
 VjBusy *
 vj_busy_open (const char *procfs, GError **error)
 {
-  g_autoptr (VjBusy) busy = g_new0 (VjBusy, 1);
+  const int fd = vj_file_open (procfs, "stat", error);
+  VjBusy *busy;
 
-  busy->tick_ns = VJ_NS_PER_S / (guint64)sysconf (_SC_CLK_TCK);
+  if (fd < 0)
+    return NULL;
+  busy = g_new0 (VjBusy, 1);
   busy->procfs = g_strdup (procfs);
+  busy->fd = fd;
   busy->size = STAT_TEXT_MIN;
   busy->text = g_malloc (busy->size);
-  busy->fd = vj_file_open (procfs, "stat", error);
-  return busy->fd < 0 ? NULL : g_steal_pointer (&busy);
+  busy->tick_ns = VJ_NS_PER_S / (guint64)sysconf (_SC_CLK_TCK);
+  return busy;
 }
 
 void
@@ -45,8 +49,7 @@ vj_busy_free (VjBusy *busy)
 {
   if (!busy)
     return;
-  if (busy->fd >= 0)
-    close (busy->fd);
+  close (busy->fd);
   g_free (busy->text);
   g_free (busy->procfs);
   g_free (busy);

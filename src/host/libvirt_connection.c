@@ -189,15 +189,15 @@ on_closed (virConnectPtr handle, int reason, void *data)
 
 /* --- opening and closing --- */
 
-/* Gives libvirt a reference of its own, which it drops when the registration ends. */
+/* Gives libvirt a reference of its own, which it drops when the registration ends: not before it is ended here. */
 static int
 register_event (VjLibvirtConnection *connection, int event, virConnectDomainEventGenericCallback callback)
 {
-  const int id = virConnectDomainEventRegisterAny (connection->handle, NULL, event, callback,
-                                                   connection_ref (connection), connection_unref);
+  const int id = virConnectDomainEventRegisterAny (connection->handle, NULL, event, callback, connection,
+                                                   connection_unref);
 
-  if (id < 0)
-    connection_unref (connection);
+  if (id >= 0)
+    connection_ref (connection);
   return id;
 }
 

@@ -70,11 +70,12 @@ static const VjDomainListener listener = { on_present, on_absent, on_listed, on_
 static int
 setup (void **state)
 {
-  Fixture *fixture = g_new0 (Fixture, 1);
+  Fixture *fixture;
   void *root = NULL;
 
   if (tempdir_setup (&root) != 0)
     return -1;
+  fixture = g_new0 (Fixture, 1);
   fixture->events = g_ptr_array_new_with_free_func (g_free);
   fixture->root = root;
   fixture->roots = (VjRoots){ .procfs = (char *)"/proc", .libvirt_rundir = root };
@@ -303,12 +304,11 @@ connecting_is_tried_again (void **state)
   Fixture *fixture = *state;
   g_autofree char *uri = g_strdup_printf ("test://%s/node.xml", fixture->root);
   g_autofree char *complaint = g_strdup_printf ("down cannot connect to %s: ", uri);
-  g_autofree char *same = NULL;
 
   watch (fixture, uri);
   wait_for (fixture, complaint);
   assert_false (vj_libvirt_watch_is_connected (fixture->watch));
-  same = write_hypervisor (fixture);
+  g_free (write_hypervisor (fixture));
   wait_for (fixture, "up");
   wait_for (fixture, "present named");
   wait_for (fixture, "listed");

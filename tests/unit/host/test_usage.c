@@ -91,11 +91,12 @@ typedef struct
 static int
 setup (void **state)
 {
-  Fixture *fixture = g_new0 (Fixture, 1);
+  Fixture *fixture;
   void *root = NULL;
 
   if (tempdir_setup (&root) != 0)
     return -1;
+  fixture = g_new0 (Fixture, 1);
   fixture->c = *state;
   fixture->root = root;
   fixture->procfs = g_build_filename (root, "proc", NULL);
@@ -259,12 +260,14 @@ removed_cgroup_is_gone (void **state)
     {
       print_message ("cannot make a cgroup here: %s\n", scope ? strerror (errno) : "no cgroup v2");
       skip ();
+      return;
     }
   tempdir_write (fixture->procfs, relative, line);
   usage = vj_usage_open (&roots, getpid (), &error);
   const gboolean read = usage && vj_usage_read (usage, &cpu_ns, &error);
   rmdir (scope);
   assert_null (error);
+  assert_non_null (usage);
   assert_true (read);
   assert_int_equal (vj_usage_kind (usage), VJ_USAGE_CGROUP_V2);
   assert_false (vj_usage_read (usage, &cpu_ns, &error));
