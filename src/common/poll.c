@@ -81,7 +81,6 @@ vj_poll_free (VjPoll *poll)
 {
   if (poll == NULL)
     return;
-  poll->pending = 0; /* ends the batch, if this is called from a callback */
   g_source_destroy (&poll->source);
   g_source_unref (&poll->source);
 }

@@ -139,6 +139,8 @@ cpu_that_comes_or_goes_makes_a_gap_and_no_spike (void **state)
   assert_int_equal (gone.delta_uj, 20 * JOULE);
   set_idle (*state, 2, 6150);
   assert_int_equal (read_at (source, START + 2 * SECOND).delta_uj, 60 * JOULE);
+  set_idle (*state, 3, 6200);
+  assert_true (read_at (source, START + 3 * SECOND).gap);
 }
 
 static void

@@ -71,7 +71,8 @@ static const Layout layouts[] = {
   { .what = "MMIO repeats the MSRs",
     .zones = { { "intel-rapl-mmio:0", "package-0" },
                { "intel-rapl:0", "package-0" },
-               { "intel-rapl:0:0", "core" } },
+               { "intel-rapl:0:0", "core" },
+               { "intel-rapl-mmio:1", "package-1" } },
     .ids = "package-0 package-0/core" },
   { .what = "MMIO alone",
     .zones = { { "intel-rapl-mmio/intel-rapl-mmio:0", "package-0" }, { "intel-rapl-mmio:0:0", "dram" } },
@@ -516,6 +517,28 @@ distinct_dies_of_equal_power_are_both_counted (void **state)
   bench_close (&bench);
 }
 
+/* Now and then a little further apart than one counter can be: the matches before do not count. */
+static void
+only_successive_matches_make_a_mirror (void **state)
+{
+  Bench bench;
+  guint64 energy_uj[2] = { 900 * JOULE, 900 * JOULE };
+  guint64 total_uj[2] = { 0, 0 };
+
+  add_dies (state, &bench, energy_uj[0], energy_uj[1]);
+  for (guint i = 0; i < 8; i++)
+    {
+      run_dies (&bench, 5, energy_uj, (guint64[]){ 100 * JOULE, 100 * JOULE }, total_uj);
+      run_dies (&bench, 1, energy_uj, (guint64[]){ 100 * JOULE, 100 * JOULE + 700000 }, total_uj);
+      energy_uj[1] -= 700000;
+    }
+  assert_int_equal (total_uj[1], 0);
+  energy_uj[1] += 100 * JOULE; /* distinct after all: everything held is given */
+  run_dies (&bench, 1, energy_uj, (guint64[]){ 100 * JOULE, 100 * JOULE }, total_uj);
+  assert_int_equal (total_uj[1], 5000 * JOULE);
+  bench_close (&bench);
+}
+
 /* Two counters that start together and drift apart: held at first, then given all that was held. */
 static void
 dies_that_drift_apart_lose_nothing (void **state)
@@ -584,6 +607,7 @@ main (void)
     tempdir_unit_test (mark_lets_an_interval_span_a_restart),
     tempdir_unit_test (mirrored_die_is_never_counted),
     tempdir_unit_test (distinct_dies_of_equal_power_are_both_counted),
+    tempdir_unit_test (only_successive_matches_make_a_mirror),
     tempdir_unit_test (dies_that_drift_apart_lose_nothing),
     tempdir_unit_test (what_lies_within_a_mirror_is_not_counted_either),
     tempdir_unit_test (packages_are_no_dies),
