@@ -17,8 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CLASS    "/class/powercap"
-#define TEXT_MAX 4096
+#define CLASS       "/class/powercap"
+#define TEXT_MAX    4096
+#define TRUTHS_KEPT 64
 
 typedef enum
 {
@@ -45,6 +46,8 @@ static Node nodes[6 * SIM_ZONES_MAX + 8];
 static size_t n_nodes;
 static unsigned energy_mode = 0400;
 static uint64_t n_dies;
+static char *truths[TRUTHS_KEPT];
+static size_t n_truths;
 
 static const char help[] =
     "Usage: simpowercap [OPTION]... MOUNTPOINT\n"
@@ -230,6 +233,17 @@ sim_readlink (const char *path, char *buffer, size_t size)
   return 0;
 }
 
+/* Whoever opens the truth sees one instant of it, however many reads it takes; the last few are kept. */
+static size_t
+keep_truth (void)
+{
+  const size_t slot = n_truths++ % TRUTHS_KEPT;
+
+  free (truths[slot]);
+  truths[slot] = sim_truth (&sim);
+  return slot;
+}
+
 static int
 sim_open (const char *path, struct fuse_file_info *info)
 {
@@ -238,24 +252,8 @@ sim_open (const char *path, struct fuse_file_info *info)
   if (node == NULL)
     return -ENOENT;
   if (node->kind == TRUTH)
-    info->fh = (uint64_t)(uintptr_t)sim_truth (&sim); /* one instant, however many reads it takes */
+    info->fh = keep_truth ();
   return node->kind == ENERGY ? -sim.zones[node->zone].error : 0;
-}
-
-/* The text that sim_open () put there. */
-static char *
-truth_of (const struct fuse_file_info *info)
-{
-  /* NOLINTNEXTLINE(performance-no-int-to-ptr): an integer is all that FUSE keeps for us */
-  return (char *)(uintptr_t)info->fh;
-}
-
-static int
-sim_release (const char *path, struct fuse_file_info *info)
-{
-  (void)path;
-  free (truth_of (info));
-  return 0;
 }
 
 /* Returns the file's text; the caller's (free). */
@@ -282,7 +280,7 @@ read_node (const Node *node, const struct fuse_file_info *info)
       length = asprintf (&text, "1\n");
       break;
     case TRUTH:
-      return strdup (truth_of (info));
+      return strdup (truths[info->fh]);
     default:
       return strdup ("");
     }
@@ -340,7 +338,6 @@ static const struct fuse_operations operations = {
   .readdir = sim_readdir,
   .readlink = sim_readlink,
   .open = sim_open,
-  .release = sim_release,
   .read = sim_read,
   .write = sim_write,
   .truncate = sim_truncate,
