@@ -167,19 +167,16 @@ vj_ledger_close (VjLedger *ledger, VjAccount *account)
       return;
     }
   account->closed = TRUE;
-  ledger->n_closed++;
 }
 
 void
 vj_ledger_free_settled (VjLedger *ledger)
 {
-  for (gsize i = ledger->accounts->len; i-- > 0 && ledger->n_closed > 0;)
+  for (gsize i = ledger->accounts->len; i-- > 0;)
     {
       VjAccount *account = vj_ledger_get_account (ledger, i);
-      if (!account->closed || !account_is_settled (account))
-        continue;
-      account_remove (account);
-      ledger->n_closed--;
+      if (account->closed && account_is_settled (account))
+        account_remove (account);
     }
 }
 

@@ -32,7 +32,6 @@ struct VjLedger
   GPtrArray *accounts; /* of VjAccount; the index is the column */
   GHashTable *by_key;  /* open accounts */
   gsize capacity;      /* columns allocated */
-  gsize n_closed;      /* closed accounts whose usage is not settled yet */
   guint64 busy_ns;     /* cumulative */
   guint64 *usage_ns;   /* cumulative, per account */
   guint64 *pending_ns; /* scratch columns of settling */

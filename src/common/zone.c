@@ -7,7 +7,7 @@
 static gboolean
 name_is_valid (const char *name, gsize length)
 {
-  if (length == 0 || length > VJ_ZONE_ID_MAX || name[0] == '.')
+  if (length == 0 || name[0] == '.')
     return FALSE;
   for (gsize i = 0; i < length; i++)
     if (!g_ascii_isalnum (name[i]) && strchr ("_.-", name[i]) == NULL)

@@ -169,7 +169,7 @@ tick (World *world)
 void
 world_init (World *world, guint32 seed)
 {
-  *world = (World){ .rand = g_rand_new_with_seed (seed), .ledger = new_machine (seed % 3 * 20000000) };
+  *world = (World){ .rand = g_rand_new_with_seed (seed), .ledger = new_machine (seed % 3 * 19999999) };
 }
 
 void

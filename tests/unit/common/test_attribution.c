@@ -255,25 +255,24 @@ test_debt_is_paid_down (void **state)
   assert_in_range (host_uj, told_ns / 1000 * 110, told_ns / 1000 * 140);
 }
 
-/* A limit that only takes roundings costs a consumer nothing over time: what it takes is owed. */
+/* What a limit takes of a rounding is given back as soon as there is room. */
 static void
 test_limit_keeps_roundings (void **state)
 {
   VjAttributionState book = { 0 };
+  VjAttributionResult result;
   VjCarry carry = 0;
-  guint64 sum_uj = 0;
-  const guint64 usage_ns = 1;
-  for (guint64 i = 1; i <= 3000; i++)
-    {
-      /* ideally 1/3 each; the limit lets the consumer have it only when it is full */
-      const guint64 limit_uj = i / 3 - sum_uj;
-      const VjAttributionInput input = { 1, 1, 0, NO_LIMIT, 3, 0, &usage_ns, &limit_uj, 1 };
-      VjAttributionResult result;
-      guint64 part_uj;
-      vj_attribution_run (&book, &input, &carry, &part_uj, &result);
-      sum_uj += part_uj;
-    }
-  assert_in_range (sum_uj, 999, 1000);
+  guint64 part_uj;
+  const guint64 usage_ns = 1, none = 0;
+  VjAttributionInput input = { 1, 1, 0, NO_LIMIT, 2, 0, &usage_ns, &none, 1 };
+  vj_attribution_run (&book, &input, &carry, &part_uj,
+                      &result); /* half a unit each: the consumer's by the tie */
+  assert_int_equal (part_uj, 0);
+  assert_true (carry == VJ_CARRY_UNIT / 2 && book.remainder_carry == -VJ_CARRY_UNIT / 2);
+  input.limit_uj = NULL;
+  vj_attribution_run (&book, &input, &carry, &part_uj, &result);
+  assert_int_equal (part_uj, 1);
+  assert_true (carry == 0 && book.remainder_carry == 0);
 }
 
 static void
@@ -289,7 +288,7 @@ test_excess_over_a_limit_is_not_owed (void **state)
     vj_attribution_run (&book, &input, &carry, &part_uj, &result);
   input.limit_uj = &no_limit;
   vj_attribution_run (&book, &input, &carry, &part_uj, &result);
-  assert_in_range (part_uj, 500, 533); /* the remainder owes at most VJ_CARRY_LIMIT, halved between two */
+  assert_in_range (part_uj, 500, 501);
 }
 
 /* Any input is conserved, and zero usage is zero energy. */

@@ -31,6 +31,7 @@ static const Case CASES[] = {
   { "reset to the bound", 500, 1000, 200, 200, VJ_COUNTER_RESET, 200 },
   { "reset to an implausible value", 500, 1000, 201, 200, VJ_COUNTER_RESET, 0 },
   { "reset of a counter past its range", 1500, 1000, 20, 200, VJ_COUNTER_RESET, 20 },
+  { "a counter past its range cannot wrap", 1500, 1000, 600, 200, VJ_COUNTER_RESET, 0 },
   { "real range, wrap", G_GUINT64_CONSTANT (262143328849), G_GUINT64_CONSTANT (262143328850), 9, 1000000,
     VJ_COUNTER_WRAPPED, 10 },
   { "real range, reset is not 262 kJ", 5000000, G_GUINT64_CONSTANT (262143328850), 1000, 400000000,

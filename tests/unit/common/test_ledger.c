@@ -119,6 +119,50 @@ test_waiting_is_bounded (void **state)
   check_zone (ledger, DRAM, 70, 70, 0, 70);
 }
 
+/* Only ticks since the last reading count. */
+static void
+test_waiting_starts_anew (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_machine (0);
+  VjAccount *a = vj_ledger_open (ledger, "a");
+  for (guint64 tick = 1; tick <= 2 * (VJ_LEDGER_WAIT_SETTLES - 1); tick++)
+    {
+      vj_account_add_usage (a, 1);
+      vj_ledger_add_busy (ledger, 1);
+      if (tick % (VJ_LEDGER_WAIT_SETTLES - 1) == 0)
+        vj_ledger_measure (ledger, DRAM, 70, TICK_US, FALSE);
+      settle_package (ledger, 1000);
+    }
+  check_zone (ledger, DRAM, 140, 0, 0, 0);
+}
+
+static void
+test_readings_add_up (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_machine (100);
+  vj_ledger_measure (ledger, PACKAGE, 500, TICK_US, FALSE);
+  settle_package (ledger, 300);
+  check_zone (ledger, PACKAGE, 0, 600, 200, 0);
+}
+
+/* Of one unit between two the first gets it, half of it too much; that goes with it to the remainder, and the second,
+ * who takes over its column, keeps what it is owed. */
+static void
+test_carry_of_the_dead (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_machine (0);
+  VjAccount *a = vj_ledger_open (ledger, "a"), *b = vj_ledger_open (ledger, "b");
+  vj_account_add_usage (a, 1);
+  vj_account_add_usage (b, 1);
+  vj_ledger_add_busy (ledger, 2);
+  for (guint z = 1; z < N_ZONES; z++)
+    vj_ledger_measure (ledger, z, 0, 0, FALSE);
+  settle_package (ledger, 1);
+  vj_ledger_close (ledger, a);
+  assert_true (text_has (ledger, "\nzone package-0 1 1 0 0 0 0 0 0 -2147483648 "));
+  assert_true (text_has (ledger, "\naccount b 1 0 0 2147483648 0 0 0 "));
+}
+
 static void
 test_gap_is_the_machines (void **state)
 {
@@ -221,6 +265,9 @@ main (void)
     cmocka_unit_test (test_born_between),
     cmocka_unit_test (test_closed_with_pending_usage),
     cmocka_unit_test (test_waiting_is_bounded),
+    cmocka_unit_test (test_waiting_starts_anew),
+    cmocka_unit_test (test_readings_add_up),
+    cmocka_unit_test (test_carry_of_the_dead),
     cmocka_unit_test (test_gap_is_the_machines),
     cmocka_unit_test (test_gap_owes_no_static),
     cmocka_unit_test (test_sub_zone_is_capped),

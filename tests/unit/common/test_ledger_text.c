@@ -70,6 +70,7 @@ test_decode_by_zone_id (void **state)
   check_zone (ledger, PACKAGE, 60, 30, 10, 5);
   check_zone (ledger, CORE, 20, 30, 0, 0);
   check_zone (ledger, PACKAGE_1, 0, 0, 0, 0);
+  assert_true (text_has (ledger, "\nzone package-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"));
   assert_true (text_has (ledger, "\naccount a 500 40 6 -7 15 8 9 0 0 0 0 0 0 0 0 0"));
   assert_true (text_has (ledger, "\nclosed b 20 10 6 -7 5 8 9 0"));
   assert_true (text_has (ledger, "\nzone package-0/core 50 20 30 0 0 0 0 0 4 11 3 1000 50 2 0 1\n"));
