@@ -14,7 +14,7 @@
 static gboolean
 skip_escape (VjScan *scan)
 {
-  if (scan->at == scan->end || memchr ("\"\\/bfnrtu", *scan->at, 9) == NULL)
+  if (scan->at == scan->end || strchr ("\"\\/bfnrtu", *scan->at) == NULL)
     return FALSE;
   if (*scan->at++ != 'u')
     return TRUE;
@@ -93,7 +93,7 @@ skip_token (VjScan *scan)
     return skip_string (scan);
   if (g_ascii_isdigit (*scan->at) || *scan->at == '-')
     return skip_number (scan);
-  if (memchr ("{}[]:, \t\r", *scan->at, 9) != NULL)
+  if (strchr ("{}[]:, \t\r", *scan->at) != NULL)
     {
       scan->at++;
       return TRUE;
@@ -216,7 +216,7 @@ get_text (JsonObject *object, const char *member, char *buffer, gsize size, GErr
 static gboolean
 get_version (JsonObject *object, GError **error)
 {
-  guint64 version;
+  guint64 version = 0;
 
   if (!get_u64 (object, "v", &version, error))
     return FALSE;

@@ -35,10 +35,7 @@ check_round_trip (const VjFrame *frame, gsize limit)
 static void
 check_refused (const VjFrame *frame, const GError *error)
 {
-  VjFrame untouched;
-
-  memset (&untouched, 0xaa, sizeof untouched);
-  FUZZ_CHECK (memcmp (frame, &untouched, sizeof untouched) == 0);
+  FUZZ_CHECK (fuzz_is_untouched (frame, sizeof *frame));
   FUZZ_CHECK (g_error_matches (error, VJ_ERROR, VJ_ERROR_INVALID));
   FUZZ_CHECK (g_utf8_validate (error->message, -1, NULL) && strchr (error->message, '\n') == NULL);
 }
@@ -106,7 +103,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   VjFrame frame;
 
   g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
-  memset (&frame, 0xaa, sizeof frame);
+  memset (&frame, FUZZ_UNTOUCHED, sizeof frame);
   if (vj_frame_decode ((const char *)data, size, &frame, &error))
     check_accepted (&frame, size);
   else

@@ -8,7 +8,7 @@
 static void
 check_stat (const char *text, gsize size)
 {
-  g_autofree char *longer = g_malloc (size + 7);
+  g_autoptr (GString) longer = g_string_new_len (text, (gssize)size);
   VjProcStat stat = { .cpus = 77, .idle_ticks = 88 };
   VjProcStat again;
 
@@ -19,9 +19,8 @@ check_stat (const char *text, gsize size)
     }
   FUZZ_CHECK (stat.cpus >= 1 && stat.cpus <= size / strlen ("cpu0 0 0 0 0 0 0 0 0\n"));
   /* The lines that follow the CPUs change nothing. */
-  memcpy (longer, text, size);
-  memcpy (longer + size, "\nintr 1", 7);
-  FUZZ_CHECK (vj_procfs_parse_stat (longer, size + 7, &again));
+  g_string_append (longer, "\nintr 1");
+  FUZZ_CHECK (vj_procfs_parse_stat (longer->str, longer->len, &again));
   FUZZ_CHECK (again.cpus == stat.cpus && again.idle_ticks == stat.idle_ticks);
 }
 

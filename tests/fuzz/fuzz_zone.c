@@ -37,25 +37,16 @@ check_zone (const VjZone *zone, const VjZone *zones, gsize n)
   FUZZ_CHECK (again.kind == zone->kind && again.package == zone->package && again.die == zone->die);
 }
 
-static void
-check_untouched (const VjZone *zone)
-{
-  VjZone untouched;
-
-  memset (&untouched, 0xaa, sizeof untouched);
-  FUZZ_CHECK (memcmp (zone, &untouched, sizeof untouched) == 0);
-}
-
 static gsize
 add_name (VjZone *zones, gsize n, const char *name)
 {
   gboolean nested = n % 2 == 1;
   VjZone zone;
 
-  memset (&zone, 0xaa, sizeof zone);
+  memset (&zone, FUZZ_UNTOUCHED, sizeof zone);
   if (!vj_zone_init (&zone, name, nested ? &zones[n - 1] : NULL, nested ? (int)n - 1 : -1))
     {
-      check_untouched (&zone);
+      FUZZ_CHECK (fuzz_is_untouched (&zone, sizeof zone));
       return n;
     }
   check_zone (&zone, zones, n);
@@ -68,9 +59,9 @@ check_id (const VjZone *zones, gsize n, const char *id)
 {
   VjZone zone;
 
-  memset (&zone, 0xaa, sizeof zone);
+  memset (&zone, FUZZ_UNTOUCHED, sizeof zone);
   if (!vj_zone_init_from_id (&zone, id, zones, n))
-    check_untouched (&zone);
+    FUZZ_CHECK (fuzz_is_untouched (&zone, sizeof zone));
   else
     FUZZ_CHECK (strcmp (zone.id, id) == 0);
 }

@@ -15,7 +15,7 @@ replay_file (const char *path)
 
   if (!g_file_get_contents (path, &text, &length, &error))
     {
-      fprintf (stderr, "%s\n", error->message);
+      g_printerr ("%s\n", error->message);
       return FALSE;
     }
   /* Without the NUL that GLib adds, so that a sanitizer sees a read past the end. */
@@ -47,6 +47,6 @@ main (int argc, char **argv)
 
   for (int i = 1; i < argc; i++)
     files += replay_directory (argv[i]);
-  printf ("%u inputs\n", files);
+  g_print ("%u inputs\n", files);
   return files > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

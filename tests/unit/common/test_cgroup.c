@@ -51,6 +51,7 @@ test_parse_path (void **state)
     { "0::relative\n", NULL, NULL },
     { "0::\n", NULL, NULL },
     { "0:\n0::/a\n", NULL, "/a" },
+    { "0:/a\n0::/b\n", NULL, "/b" },
     { "1::/v1\n", NULL, NULL },
     { "x\n:::\n\n", NULL, NULL },
     { "", NULL, NULL },
