@@ -11,10 +11,10 @@ typedef struct VjChannel VjChannel;
 typedef enum
 {
   VJ_CHANNEL_DISCONNECTED, /* nobody listens at the path, or it refused us; tried again at each tick (with backoff) */
-  VJ_CHANNEL_WAITING,      /* connected; the guest has not said hello: no reader there, or another client owns the socket.
+  VJ_CHANNEL_WAITING, /* connected; the guest has not said hello: no reader there, or another client owns the socket.
                             * QEMU serves one at a time and leaves us in its queue; to stay there costs nothing and makes us
                             * the next one. */
-  VJ_CHANNEL_OPEN,         /* frames flow */
+  VJ_CHANNEL_OPEN, /* frames flow */
 } VjChannelState;
 
 const char *vj_channel_state_name (VjChannelState state); /* "disconnected", "waiting", "open" */
@@ -25,11 +25,12 @@ typedef struct
   gboolean outstanding;       /* a frame waits for its acknowledgement */
   guint64 acked_monotonic_us; /* reading time of the last acknowledged frame; 0: none */
   guint64 frames_sent;
-  guint64 frames_skipped;     /* ticks of an open channel without a new frame: the last one is still outstanding, the
+  guint64
+      frames_skipped; /* ticks of an open channel without a new frame: the last one is still outstanding, the
                                * guest reads nothing and the socket is full, or there are no figures */
   guint64 hellos;
-  guint64 lines_dropped;      /* malformed, over-long, acks of another session or of no outstanding frame */
-  int peer_pid;               /* SO_PEERCRED, 0 if not connected */
+  guint64 lines_dropped; /* malformed, over-long, acks of another session or of no outstanding frame */
+  int peer_pid;          /* SO_PEERCRED, 0 if not connected */
 } VjChannelStatus;
 
 /* Fills everything of the frame (all zeros) but session and sequence with the newest settled figures. Called from within

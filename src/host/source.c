@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <string.h>
+
 void
 vj_source_free (VjSource *source)
 {
@@ -22,6 +24,15 @@ const VjZone *
 vj_source_zone (const VjSource *source, guint zone)
 {
   return &g_array_index (source->zones, VjZone, zone);
+}
+
+int
+vj_source_find_zone (const VjSource *source, const char *id)
+{
+  for (guint zone = 0; zone < source->zones->len; zone++)
+    if (strcmp (vj_source_zone (source, zone)->id, id) == 0)
+      return (int)zone;
+  return -1;
 }
 
 void

@@ -23,9 +23,9 @@ typedef struct
 {
   guint64 wraps;
   guint64 resets;
-  guint64 rejected;   /* implausible forward jumps */
-  guint64 gaps;       /* ambiguous intervals: more than one wrap possible */
-  guint64 failures;   /* failed zone readings */
+  guint64 rejected; /* implausible forward jumps */
+  guint64 gaps;     /* ambiguous intervals: more than one wrap possible */
+  guint64 failures; /* failed zone readings */
 } VjSourceCounts;
 
 /* A zone turned unreadable (error is non-NULL, and its message carries the remedy) or came back (NULL). Once per change. */
@@ -45,8 +45,10 @@ typedef struct
   VjQuality quality;
   void (*read) (VjSource *source, guint64 now_us, VjSourceReading *ret_readings); /* given all zero */
   gboolean (*get_mark) (const VjSource *source, guint zone, VjSourceMark *ret_mark);
-  void (*set_mark) (VjSource *source, guint zone, const VjSourceMark *mark); /* these two: NULL if it has no counter */
-  void (*free) (VjSource *source); /* the driver's own members, and the struct; zones are freed by vj_source_free () */
+  void (*set_mark) (VjSource *source, guint zone,
+                    const VjSourceMark *mark); /* these two: NULL if it has no counter */
+  void (*free) (
+      VjSource *source); /* the driver's own members, and the struct; zones are freed by vj_source_free () */
 } VjSourceDriver;
 
 /* Drivers embed this first. */
@@ -63,6 +65,8 @@ void vj_source_free (VjSource *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjSource, vj_source_free)
 guint vj_source_n_zones (const VjSource *source);
 const VjZone *vj_source_zone (const VjSource *source, guint zone);
+/* Index of the zone with that id, or -1. */
+int vj_source_find_zone (const VjSource *source, const char *id);
 void vj_source_set_notice (VjSource *source, VjSourceNotice notice, gpointer user_data);
 /* Reads all zones back to back; ret_readings has one entry per zone. now_us: CLOCK_MONOTONIC, taken just before. Never fails
  * as a whole: a zone that cannot be read is not fresh, is tried again at every read, and is picked up when it comes back. */

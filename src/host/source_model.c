@@ -182,3 +182,9 @@ vj_source_model_open (const char *procfs, guint64 idle_uw, guint64 full_uw, GErr
   vj_source_free (&model->base);
   return NULL;
 }
+
+guint64
+vj_source_model_idle_uw (const VjSource *source)
+{
+  return ((const ModelSource *)source)->idle_uw;
+}

@@ -8,5 +8,5 @@
  * intel-rapl-mmio repeats the MSR zones and is left out where those exist. max_power_uw: the most that one zone can
  * draw, for plausibility (default VJ_POWERCAP_MAX_POWER_UW).
  * UNAVAILABLE: no zone exists (no meter). DENIED: zones exist and none is readable (the remedy is in the message). */
-#define VJ_POWERCAP_MAX_POWER_UW (G_GUINT64_CONSTANT (2000) * 1000000)
+#define VJ_POWERCAP_MAX_POWER_UW (G_GUINT64_CONSTANT (1000) * 1000000)
 VjSource *vj_source_powercap_open (const char *sysfs, guint64 max_power_uw, GError **error);

@@ -10,7 +10,8 @@
 #define STORE_NAME   "ledger"
 #define STORE_HEADER "virtjoule-store 1"
 #define STORE_LIMIT  (64 * 1024 * 1024)
-#define LEDGER_MARK  "\nledger\n"
+#define LEDGER_LINE  "ledger\n"
+#define LEDGER_MARK  "\n" LEDGER_LINE
 
 void
 vj_stored_domain_free (VjStoredDomain *domain)
@@ -66,7 +67,7 @@ vj_store_save (const char *runtime_dir, const VjStored *stored, const VjLedger *
     }
   for (guint i = 0; i < stored->domains->len; i++)
     encode_domain (g_ptr_array_index (stored->domains, i), out);
-  g_string_append (out, LEDGER_MARK + 1);
+  g_string_append (out, LEDGER_LINE);
   vj_ledger_encode (ledger, out);
   return vj_file_replace (runtime_dir, STORE_NAME, out->str, out->len, 0600, error);
 }

@@ -49,6 +49,7 @@ a_late_tick_is_one_longer_interval (void **state)
 {
   Seen seen = { 0 };
   g_autoptr (VjTicker) ticker = vj_ticker_new (NULL, 10 * VJ_US_PER_MS, on_tick, &seen, NULL);
+  assert_non_null (ticker);
   guint64 begin_us = vj_clock_monotonic_us ();
   while (vj_clock_monotonic_us () - begin_us < 35 * VJ_US_PER_MS)
     ; /* the loop is held up over at least three deadlines */

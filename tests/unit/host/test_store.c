@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "host/store.h"
+
+#define CONTEXT "5f5b3c0e-1c3c-4c3e-9d57-0d8c3d6d7f10/powercap"
+#define EPOCH   "00112233445566aa"
+
+static int
+make_dir (void **state)
+{
+  *state = g_dir_make_tmp ("vj-store-XXXXXX", NULL);
+  return *state == NULL;
+}
+
+static int
+remove_dir (void **state)
+{
+  const char *names[] = { "ledger", "ledger.bad" };
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *path = g_build_filename (*state, names[i], NULL);
+      g_unlink (path);
+    }
+  g_rmdir (*state);
+  g_free (*state);
+  return 0;
+}
+
+static VjLedger *
+new_ledger (void)
+{
+  VjZone zone;
+  VjLedger *ledger = vj_ledger_new ();
+  assert_true (vj_zone_init (&zone, "package-0", NULL, -1));
+  vj_ledger_add_zone (ledger, &zone, 0);
+  return ledger;
+}
+
+static void
+bill (VjLedger *ledger, VjAccount *account)
+{
+  vj_account_add_usage (account, 600);
+  vj_ledger_add_busy (ledger, 1000);
+  vj_ledger_measure (ledger, 0, 1000000, 1000000, FALSE);
+  vj_ledger_settle (ledger, 0);
+}
+
+static VjStored *
+new_stored (VjStoredDomain *domain)
+{
+  VjStored *stored = vj_stored_new ();
+  VjSourceMark mark = { .id = "package-0", .raw_uj = 77, .monotonic_us = 88 };
+  g_strlcpy (stored->context, CONTEXT, sizeof stored->context);
+  stored->monotonic_us = 100;
+  stored->boottime_us = 200;
+  stored->busy_idle_ticks = 300;
+  stored->busy_monotonic_us = 400;
+  stored->cpus = 2;
+  g_array_append_val (stored->marks, mark);
+  g_ptr_array_add (stored->domains, domain);
+  return stored;
+}
+
+static VjStoredDomain
+a_domain (void)
+{
+  return (VjStoredDomain){ .uuid = "01234567-89ab-cdef-0123-456789abcdef",
+                           .epoch = EPOCH,
+                           .pid = 4711,
+                           .start_us = 123456,
+                           .usage_ns = G_MAXUINT64,
+                           .usage_kind = 1,
+                           .name = (char *)"a%20%0Ab",
+                           .channel = (char *)"-" };
+}
+
+static void
+save_one (const char *directory)
+{
+  VjStoredDomain domain = a_domain ();
+  g_autoptr (VjLedger) ledger = new_ledger ();
+  bill (ledger, vj_ledger_open (ledger, EPOCH));
+  g_autoptr (VjStored) stored = new_stored (&domain);
+  assert_true (vj_store_save (directory, stored, ledger, NULL));
+}
+
+static void
+what_was_saved_is_loaded (void **state)
+{
+  save_one (*state);
+  g_autoptr (VjLedger) ledger = new_ledger ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjStored) stored = vj_store_load (*state, CONTEXT, ledger, &error);
+  assert_null (error);
+  assert_non_null (stored);
+  assert_int_equal (stored->monotonic_us, 100);
+  assert_int_equal (stored->boottime_us, 200);
+  assert_int_equal (stored->busy_idle_ticks, 300);
+  assert_int_equal (stored->busy_monotonic_us, 400);
+  assert_int_equal (stored->cpus, 2);
+  assert_int_equal (stored->marks->len, 1);
+  assert_int_equal (g_array_index (stored->marks, VjSourceMark, 0).raw_uj, 77);
+  assert_int_equal (stored->domains->len, 1);
+  const VjStoredDomain *domain = g_ptr_array_index (stored->domains, 0);
+  assert_string_equal (domain->name, "a%20%0Ab");
+  assert_int_equal (domain->pid, 4711);
+  assert_true (domain->usage_ns == G_MAXUINT64);
+  VjAccount *account = vj_ledger_find (ledger, EPOCH);
+  assert_non_null (account);
+  assert_int_equal (vj_account_energy_uj (account, 0), 600000);
+  assert_int_equal (vj_ledger_totals (ledger, 0)->measured_uj, 1000000);
+}
+
+static void
+another_boot_begins_anew (void **state)
+{
+  save_one (*state);
+  g_autoptr (VjLedger) ledger = new_ledger ();
+  g_autoptr (GError) error = NULL;
+  assert_null (vj_store_load (*state, "another-boot/powercap", ledger, &error));
+  assert_null (error);
+  assert_null (vj_ledger_find (ledger, EPOCH));
+}
+
+static void
+nothing_stored_is_no_error (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_ledger ();
+  g_autoptr (GError) error = NULL;
+  assert_null (vj_store_load (*state, CONTEXT, ledger, &error));
+  assert_null (error);
+}
+
+/* Every prefix and every single-byte damage either loads or is refused whole: never a crash, never half a ledger. */
+static void
+a_damaged_store_is_kept_aside (void **state)
+{
+  save_one (*state);
+  gsize length = 0;
+  g_autofree char *text = NULL;
+  g_autofree char *path = g_build_filename (*state, "ledger", NULL);
+  assert_true (g_file_get_contents (path, &text, &length, NULL));
+  guint refused = 0;
+  for (gsize cut = 0; cut < length; cut++)
+    {
+      g_autoptr (VjLedger) ledger = new_ledger ();
+      g_autoptr (GError) error = NULL;
+      assert_true (g_file_set_contents (path, text, (gssize)cut, NULL));
+      g_autoptr (VjStored) stored = vj_store_load (*state, CONTEXT, ledger, &error);
+      if (error == NULL)
+        continue;
+      assert_null (stored);
+      assert_null (vj_ledger_find (ledger, EPOCH));
+      assert_int_equal (vj_ledger_totals (ledger, 0)->measured_uj, 0);
+      assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+      refused++;
+    }
+  assert_true (refused > length / 2);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown (what_was_saved_is_loaded, make_dir, remove_dir),
+    cmocka_unit_test_setup_teardown (another_boot_begins_anew, make_dir, remove_dir),
+    cmocka_unit_test_setup_teardown (nothing_stored_is_no_error, make_dir, remove_dir),
+    cmocka_unit_test_setup_teardown (a_damaged_store_is_kept_aside, make_dir, remove_dir),
+  };
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
