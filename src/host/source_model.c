@@ -2,14 +2,8 @@
 #include "host/source_model.h"
 
 #include "common/error.h"
-#include "common/file.h"
-#include "common/procfs.h"
 #include "common/units.h"
-
-#include <unistd.h>
-
-/* Room for /proc/stat of a few thousand CPUs and as many interrupts. */
-#define STAT_MAX ((gsize)512 * 1024)
+#include "host/busy.h"
 
 /* Whole-server power per hardware thread, idle and at full load, as the Cloud Carbon Footprint project publishes it in
  * its methodology (averages over SPECpower_ssj2008 results of the servers that cloud providers run: 0.71 to 0.78 W
@@ -20,17 +14,12 @@
 typedef struct
 {
   VjSource base;
-  int stat_fd;
+  VjBusy *busy;
   guint64 idle_uw;
   guint64 full_uw;
-  guint64 tick_us;
-  VjProcStat last;
-  guint64 last_us;
-  gboolean primed;
-  gint64 busy_rest_us; /* <= 0: by how much idle time, in its 10 ms steps, has exceeded elapsed time */
-  guint64 rest_pj;     /* < 10^6 */
+  guint64 last_us; /* of the last reading; 0: none yet */
+  guint64 rest_fj; /* < 10^9 */
   gboolean failing;
-  char *text; /* STAT_MAX bytes */
 } ModelSource;
 
 void
@@ -40,73 +29,36 @@ vj_source_model_default_uw (guint n_cpus, guint64 *ret_idle_uw, guint64 *ret_ful
   *ret_full_uw = (guint64)MAX (n_cpus, 1) * FULL_UW_PER_CPU;
 }
 
-static gboolean
-read_stat (ModelSource *model, VjProcStat *ret_stat, GError **error)
-{
-  gsize length = 0;
-
-  if (!vj_file_pread (model->stat_fd, model->text, STAT_MAX, &length, error))
-    return FALSE;
-  if (vj_procfs_parse_stat (model->text, length, ret_stat) && ret_stat->cpus > 0)
-    return TRUE;
-  g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "stat is not of the kernel's form");
-  return FALSE;
-}
-
-/* Busy time of all CPUs. A negative rest is kept for later intervals, within what 10 ms steps can explain, because
- * cutting it off would turn rounding into energy. */
+/* µW x ns = fJ */
 static guint64
-take_busy_us (ModelSource *model, const VjProcStat *stat, guint64 elapsed_us)
+take_energy_uj (ModelSource *model, guint64 elapsed_us, guint64 busy_ns, guint cpus)
 {
-  const gint64 limit_us = (gint64)(model->tick_us * 2 * stat->cpus);
-  const gint64 idle_us = (gint64)((stat->idle_ticks - model->last.idle_ticks) * model->tick_us);
-  const gint64 all_us = (gint64)(elapsed_us * stat->cpus);
-  const gint64 busy_us = MIN (all_us - idle_us + model->busy_rest_us, all_us);
+  const VjU128 static_fj = (VjU128)model->idle_uw * elapsed_us * VJ_NS_PER_US;
+  const VjU128 dynamic_fj = (VjU128)(model->full_uw - model->idle_uw) * busy_ns / cpus;
+  const VjU128 energy_fj = static_fj + dynamic_fj + model->rest_fj;
 
-  model->busy_rest_us = CLAMP (busy_us, -limit_us, 0);
-  return busy_us > 0 ? (guint64)busy_us : 0;
-}
-
-static guint64
-take_energy_uj (ModelSource *model, guint64 elapsed_us, guint64 busy_us, guint cpus)
-{
-  const VjU128 dynamic_pj = (VjU128)(model->full_uw - model->idle_uw) * busy_us / cpus;
-  const VjU128 energy_pj = (VjU128)model->idle_uw * elapsed_us + dynamic_pj + model->rest_pj;
-
-  model->rest_pj = (guint64)(energy_pj % VJ_US_PER_S);
-  return (guint64)(energy_pj / VJ_US_PER_S);
-}
-
-static void
-advance (ModelSource *model, const VjProcStat *stat, guint64 now_us, VjSourceReading *ret_reading)
-{
-  guint64 busy_us = 0;
-
-  ret_reading->fresh = TRUE;
-  if (model->primed)
-    {
-      ret_reading->elapsed_us = now_us - model->last_us;
-      /* A CPU that came or went takes its idle time with it: the interval's share is unknown. */
-      ret_reading->gap = stat->cpus != model->last.cpus || stat->idle_ticks < model->last.idle_ticks;
-      if (!ret_reading->gap)
-        busy_us = take_busy_us (model, stat, ret_reading->elapsed_us);
-      ret_reading->delta_uj = take_energy_uj (model, ret_reading->elapsed_us, busy_us, stat->cpus);
-    }
-  model->last = *stat;
-  model->last_us = now_us;
-  model->primed = TRUE;
+  model->rest_fj = (guint64)(energy_fj % VJ_NS_PER_S);
+  return (guint64)(energy_fj / VJ_NS_PER_S);
 }
 
 static void
 model_read (VjSource *source, guint64 now_us, VjSourceReading *ret_readings)
 {
   ModelSource *model = (ModelSource *)source;
-  VjProcStat stat;
+  VjSourceReading *reading = &ret_readings[0];
   g_autoptr (GError) error = NULL;
-  const gboolean readable = read_stat (model, &stat, &error);
+  guint64 busy_ns = 0;
+  guint cpus = 0;
+  const gboolean readable = vj_busy_read (model->busy, now_us, &busy_ns, &cpus, &error);
 
   if (readable)
-    advance (model, &stat, now_us, &ret_readings[0]);
+    {
+      reading->fresh = TRUE;
+      reading->elapsed_us = model->last_us != 0 ? now_us - model->last_us : 0;
+      if (model->last_us != 0)
+        reading->delta_uj = take_energy_uj (model, reading->elapsed_us, busy_ns, cpus);
+      model->last_us = now_us;
+    }
   else
     source->counts.failures++;
   if (readable == model->failing)
@@ -119,9 +71,7 @@ model_free (VjSource *source)
 {
   ModelSource *model = (ModelSource *)source;
 
-  if (model->stat_fd >= 0)
-    close (model->stat_fd);
-  g_free (model->text);
+  g_clear_pointer (&model->busy, vj_busy_free);
   g_free (model);
 }
 
@@ -149,38 +99,26 @@ set_powers (ModelSource *model, guint cpus, guint64 idle_uw, guint64 full_uw, GE
   return FALSE;
 }
 
-static gboolean
-start (ModelSource *model, const char *procfs, guint64 idle_uw, guint64 full_uw, GError **error)
-{
-  VjProcStat stat;
-  VjZone zone;
-
-  model->stat_fd = vj_file_open (procfs, "stat", error);
-  if (model->stat_fd < 0)
-    return FALSE;
-  if (!read_stat (model, &stat, error))
-    {
-      g_prefix_error (error, "%s/stat: ", procfs);
-      return FALSE;
-    }
-  vj_zone_init (&zone, "package-0", NULL, -1);
-  g_array_append_val (model->base.zones, zone);
-  return set_powers (model, stat.cpus, idle_uw, full_uw, error);
-}
-
 VjSource *
 vj_source_model_open (const char *procfs, guint64 idle_uw, guint64 full_uw, GError **error)
 {
   ModelSource *model = g_new0 (ModelSource, 1);
+  g_autoptr (VjSource) source = &model->base;
+  guint64 busy_ns = 0;
+  guint cpus = 0;
+  VjZone zone;
 
-  model->base.driver = &driver;
-  model->base.zones = g_array_new (FALSE, FALSE, sizeof (VjZone));
-  model->text = g_malloc (STAT_MAX);
-  model->tick_us = VJ_US_PER_S / (guint64)sysconf (_SC_CLK_TCK);
-  if (start (model, procfs, idle_uw, full_uw, error))
-    return &model->base;
-  vj_source_free (&model->base);
-  return NULL;
+  source->driver = &driver;
+  source->zones = g_array_new (FALSE, FALSE, sizeof (VjZone));
+  model->busy = vj_busy_open (procfs, error);
+  if (model->busy == NULL || !vj_busy_read (model->busy, 0, &busy_ns, &cpus, error))
+    return NULL;
+  if (!set_powers (model, cpus, idle_uw, full_uw, error))
+    return NULL;
+
+  vj_zone_init (&zone, "package-0", NULL, -1);
+  g_array_append_val (source->zones, zone);
+  return g_steal_pointer (&source);
 }
 
 guint64
