@@ -27,6 +27,7 @@ struct VjReader
   guint timer;   /* GSource id */
   guint64 timer_us;
   gboolean told_complete;
+  gboolean first_line;   /* of this connection is yet to come: it may be the tail of an older one */
   gboolean told_garbage; /* on this connection */
   gboolean told_failure;
 };
@@ -97,14 +98,21 @@ write_generation (const VjReader *reader, const VjFrame *frame, GError **error)
 
 /* --- frames ------------------------------------------------------------------------------------------------- */
 
+/* A tree without zones is none yet. */
+static gboolean
+update_tree (VjReader *reader, GError **error)
+{
+  vj_account_zones (&reader->account, reader->zones);
+  return reader->zones->len == 0
+         || vj_tree_update (reader->tree, &g_array_index (reader->zones, VjTreeZone, 0), reader->zones->len,
+                            error);
+}
+
 static gboolean
 show_frame (VjReader *reader, const VjFrame *frame, GError **error)
 {
   vj_account_take (&reader->account, frame);
-  vj_account_zones (&reader->account, reader->zones);
-  return save_state (reader, error)
-         && vj_tree_update (reader->tree, (const VjTreeZone *)reader->zones->data, reader->zones->len, error)
-         && write_generation (reader, frame, error);
+  return save_state (reader, error) && update_tree (reader, error) && write_generation (reader, frame, error);
 }
 
 static void
@@ -154,15 +162,14 @@ line_received (const char *line, gsize length, gpointer user_data)
   g_autoptr (GError) error = NULL;
   VjFrame frame;
 
-  if (length == 0)
-    return;
   if (vj_frame_decode (line, length, &frame, &error))
     take_frame (reader, &frame);
-  else if (!reader->told_garbage)
+  else if (!reader->first_line && !reader->told_garbage)
     {
       reader->told_garbage = TRUE;
       report (reader, "dropped a line that is no frame: %s", error->message);
     }
+  reader->first_line = FALSE;
 }
 
 /* --- hellos ------------------------------------------------------------------------------------------------- */
@@ -219,6 +226,7 @@ port_state (VjPortState state, const char *detail, gpointer user_data)
       /* Not skipping to the first newline: what is left of an older line is no frame, while a host that saw no new connection (we
        * restarted) may answer with a frame at once. */
       vj_line_buffer_init (&reader->lines, VJ_FRAME_MAX, FALSE);
+      reader->first_line = TRUE;
       reader->told_garbage = FALSE;
       vj_session_connect (&reader->session);
       say_hello (reader, "\n"); /* ends what a predecessor left half-written */
@@ -241,18 +249,6 @@ port_bytes (const char *bytes, gsize length, gpointer user_data)
 
 /* --- life --------------------------------------------------------------------------------------------------- */
 
-/* A restarted reader shows at once what it showed before, frozen until the host speaks. */
-static gboolean
-restore_tree (VjReader *reader, GError **error)
-{
-  vj_account_zones (&reader->account, reader->zones);
-  if (reader->zones->len > 0
-      && !vj_tree_update (reader->tree, (const VjTreeZone *)reader->zones->data, reader->zones->len, error))
-    return FALSE;
-  tell_complete (reader);
-  return TRUE;
-}
-
 VjReader *
 vj_reader_new (const VjReaderOptions *options, GError **error)
 {
@@ -267,8 +263,10 @@ vj_reader_new (const VjReaderOptions *options, GError **error)
     return NULL;
   load_state (reader);
   reader->poll = vj_poll_new (NULL, error);
-  if (reader->poll == NULL || !save_state (reader, error) || !restore_tree (reader, error))
+  /* What was shown before is shown again at once, frozen until the host speaks. */
+  if (reader->poll == NULL || !save_state (reader, error) || !update_tree (reader, error))
     return NULL;
+  tell_complete (reader);
   reader->port = vj_port_new (reader->poll, &options->port, &funcs, reader);
   return g_steal_pointer (&reader);
 }

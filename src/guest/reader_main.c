@@ -2,7 +2,6 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/error.h"
 #include "guest/reader.h"
@@ -33,21 +32,25 @@ main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
-  VjReaderOptions options = { .tree = "/run/virtjoule/sys/class/powercap",
-                              .port = { .dev = "/dev", .sysfs = "/sys" },
-                              .report = print_line };
-  gboolean no_wait = FALSE;
+  g_auto (VjReaderCommandLine) line = { .reader = { .tree = "/run/virtjoule/sys/class/powercap",
+                                                    .port = { .dev = "/dev", .sysfs = "/sys" },
+                                                    .report = print_line } };
 
   signal (SIGPIPE, SIG_IGN);
-  if (!vj_reader_options_parse (&options, argc, argv, &no_wait, &error))
-    return error == NULL ? VJ_EXIT_OK : fail (VJ_EXIT_USAGE, error);
+  if (!vj_reader_command_line_parse (&line, argc, argv, &error))
+    return fail (VJ_EXIT_USAGE, error);
+  if (line.version)
+    {
+      puts ("virtjoule-reader " VJ_VERSION);
+      return VJ_EXIT_OK;
+    }
 
-  g_autofree char *port = vj_port_find (&options.port, &error);
-  if (port == NULL && (no_wait || !vj_error_is_gone (error)))
+  g_autofree char *port = vj_port_find (&line.reader.port, &error);
+  if (port == NULL && (line.no_wait || !vj_error_is_gone (error)))
     return fail (VJ_EXIT_FAILED, error);
   g_clear_error (&error);
 
-  g_autoptr (VjReader) reader = vj_reader_new (&options, &error);
+  g_autoptr (VjReader) reader = vj_reader_new (&line.reader, &error);
   if (reader == NULL)
     return fail (VJ_EXIT_FAILED, error);
   g_unix_signal_add (SIGTERM, quit, loop);

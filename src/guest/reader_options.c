@@ -5,19 +5,6 @@
 
 #include "common/error.h"
 
-typedef struct
-{
-  char *port;
-  char *tree;
-  char *backend;
-  char *core;
-  char *mode;
-  char *sysfs;
-  char *dev;
-  gboolean no_wait;
-  gboolean version;
-} Texts;
-
 static gboolean
 refuse (GError **error, const char *option, const char *value, const char *allowed)
 {
@@ -73,31 +60,42 @@ clean_tree_path (const char *text, GError **error)
 }
 
 static gboolean
-interpret (VjReaderOptions *options, const Texts *texts, GError **error)
+interpret (VjReaderCommandLine *line, GError **error)
 {
-  options->port = (VjPortPlace){ .path = texts->port, .dev = texts->dev, .sysfs = texts->sysfs };
-  options->tree = clean_tree_path (texts->tree, error);
-  return options->tree != NULL && parse_backend (texts->backend, &options->backend, error)
-         && parse_core (texts->core, &options->core, error)
-         && parse_mode (texts->mode, &options->mode, error);
+  VjReaderOptions *options = &line->reader;
+
+  if (line->tree != NULL)
+    {
+      char *tree = clean_tree_path (line->tree, error);
+      if (tree == NULL)
+        return FALSE;
+      g_free (line->tree);
+      options->tree = line->tree = tree;
+    }
+  options->port.path = line->port;
+  options->port.sysfs = line->sysfs != NULL ? line->sysfs : options->port.sysfs;
+  options->port.dev = line->dev != NULL ? line->dev : options->port.dev;
+  return parse_backend (line->backend != NULL ? line->backend : "files", &options->backend, error)
+         && parse_core (line->core != NULL ? line->core : "auto", &options->core, error)
+         && parse_mode (line->mode != NULL ? line->mode : "0444", &options->mode, error);
 }
 
 static gboolean
-parse_texts (Texts *texts, int argc, char **argv, GError **error)
+parse_texts (VjReaderCommandLine *line, int argc, char **argv, GError **error)
 {
   const GOptionEntry entries[] = {
-    { "port", 0, 0, G_OPTION_ARG_FILENAME, &texts->port,
+    { "port", 0, 0, G_OPTION_ARG_FILENAME, &line->port,
       "Virtio port (or unix socket); default: the one named " VJ_PORT_NAME, "PATH" },
-    { "tree", 0, 0, G_OPTION_ARG_FILENAME, &texts->tree, "Where to build the tree", "DIR" },
-    { "backend", 0, 0, G_OPTION_ARG_STRING, &texts->backend, "files (default) or fuse", "NAME" },
-    { "core", 0, 0, G_OPTION_ARG_STRING, &texts->core,
+    { "tree", 0, 0, G_OPTION_ARG_FILENAME, &line->tree, "Where to build the tree", "DIR" },
+    { "backend", 0, 0, G_OPTION_ARG_STRING, &line->backend, "files (default) or fuse", "NAME" },
+    { "core", 0, 0, G_OPTION_ARG_STRING, &line->core,
       "auto (default), or always: also where the host has no core zone", "WHEN" },
-    { "mode", 0, 0, G_OPTION_ARG_STRING, &texts->mode, "Mode of the tree's files (default 0444)", "MODE" },
-    { "no-wait", 0, 0, G_OPTION_ARG_NONE, &texts->no_wait, "Fail if the port is not there at the start",
+    { "mode", 0, 0, G_OPTION_ARG_STRING, &line->mode, "Mode of the tree's files (default 0444)", "MODE" },
+    { "no-wait", 0, 0, G_OPTION_ARG_NONE, &line->no_wait, "Fail if the port is not there at the start",
       NULL },
-    { "sysfs", 0, 0, G_OPTION_ARG_FILENAME, &texts->sysfs, "Root of sysfs (default /sys)", "DIR" },
-    { "dev", 0, 0, G_OPTION_ARG_FILENAME, &texts->dev, "Root of device nodes (default /dev)", "DIR" },
-    { "version", 0, 0, G_OPTION_ARG_NONE, &texts->version, "Print the version", NULL },
+    { "sysfs", 0, 0, G_OPTION_ARG_FILENAME, &line->sysfs, "Root of sysfs (default /sys)", "DIR" },
+    { "dev", 0, 0, G_OPTION_ARG_FILENAME, &line->dev, "Root of device nodes (default /dev)", "DIR" },
+    { "version", 0, 0, G_OPTION_ARG_NONE, &line->version, "Print the version", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_autoptr (GOptionContext) context =
@@ -113,24 +111,16 @@ parse_texts (Texts *texts, int argc, char **argv, GError **error)
 }
 
 gboolean
-vj_reader_options_parse (VjReaderOptions *options, int argc, char **argv, gboolean *ret_no_wait,
-                         GError **error)
+vj_reader_command_line_parse (VjReaderCommandLine *line, int argc, char **argv, GError **error)
 {
-  /* GLib frees a default that an option replaces. */
-  Texts texts = { .tree = g_strdup (options->tree),
-                  .backend = g_strdup (vj_tree_files.name),
-                  .core = g_strdup ("auto"),
-                  .mode = g_strdup ("0444"),
-                  .sysfs = g_strdup (options->port.sysfs),
-                  .dev = g_strdup (options->port.dev) };
+  return parse_texts (line, argc, argv, error) && interpret (line, error);
+}
 
-  if (!parse_texts (&texts, argc, argv, error))
-    return FALSE;
-  if (texts.version)
-    {
-      g_print ("virtjoule-reader " VJ_VERSION "\n");
-      return FALSE;
-    }
-  *ret_no_wait = texts.no_wait;
-  return interpret (options, &texts, error);
+void
+vj_reader_command_line_clear (VjReaderCommandLine *line)
+{
+  char *texts[] = { line->port, line->tree, line->backend, line->core, line->mode, line->sysfs, line->dev };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_free (texts[i]);
 }

@@ -3,7 +3,23 @@
 
 #include "guest/reader.h"
 
-/* The command line. *options comes with the default tree and roots; fills the port, tree, backend, core and mode; their strings live as long as the process.
- * FALSE with *error: a wrong command line; FALSE without: --help or --version was asked for and printed. */
-gboolean vj_reader_options_parse (VjReaderOptions *options, int argc, char **argv, gboolean *ret_no_wait,
-                                  GError **error);
+/* The command line of virtjoule-reader. */
+typedef struct
+{
+  VjReaderOptions reader; /* points to the texts */
+  gboolean no_wait;
+  gboolean version;
+  char *port;
+  char *tree;
+  char *backend;
+  char *core;
+  char *mode;
+  char *sysfs;
+  char *dev;
+} VjReaderCommandLine;
+
+/* reader comes with the defaults for tree and roots and leaves with everything but report. FALSE, with what is
+ * allowed in *error, for anything wrong. --help ends the process, as GLib does it. */
+gboolean vj_reader_command_line_parse (VjReaderCommandLine *line, int argc, char **argv, GError **error);
+void vj_reader_command_line_clear (VjReaderCommandLine *line);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjReaderCommandLine, vj_reader_command_line_clear)

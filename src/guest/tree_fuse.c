@@ -338,6 +338,7 @@ mount_tree (Fuse *fuse, GError **error)
   struct fuse_args args = FUSE_ARGS_INIT (3, argv);
 
   fuse->session = fuse_session_new (&args, &operations, sizeof operations, fuse);
+  fuse_opt_free_args (&args);
   if (fuse->session == NULL || fuse_session_mount (fuse->session, fuse->dir) != 0)
     {
       g_clear_pointer (&fuse->session, fuse_session_destroy);
