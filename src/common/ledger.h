@@ -28,7 +28,8 @@ VjLedger *vj_ledger_new (void);
 void vj_ledger_free (VjLedger *ledger);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLedger, vj_ledger_free)
 
-/* Zones are added once, parents first, before any account. Returns the zone's index. */
+/* Zones are added once, parents first, before any account; zone->parent is an index of this ledger. Returns the zone's
+ * index. Zones and totals are the ledger's, and stay where they are until vj_ledger_decode (). */
 guint vj_ledger_add_zone (VjLedger *ledger, const VjZone *zone, guint64 static_uw);
 guint vj_ledger_n_zones (const VjLedger *ledger);
 const VjZone *vj_ledger_zone (const VjLedger *ledger, guint zone);
