@@ -5,7 +5,7 @@
 #include <glib-unix.h>
 #include <stdio.h>
 
-/* watch_print URI RUNDIR: prints one line for everything that a watch tells, until SIGTERM or SIGINT. */
+/* watch_print URI RUNDIR: prints a line for everything that a watch tells, until SIGTERM or SIGINT. */
 
 static const VjRoots *roots;
 
@@ -59,7 +59,8 @@ main (int argc, char **argv)
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);
   vj_libvirt_watch_init ();
-  g_autoptr (VjLibvirtWatch) watch = vj_libvirt_watch_new (argv[1], roots, &listener, NULL);
+  VjLibvirtWatch *watch = vj_libvirt_watch_new (argv[1], roots, &listener, NULL);
   g_main_loop_run (loop);
+  vj_libvirt_watch_free (watch);
   return 0;
 }
