@@ -27,23 +27,22 @@ take_static (VjAttributionState *state, const VjAttributionInput *input)
   return static_uj;
 }
 
-/* The busy time that is no consumer's. */
+/* The usage that is no consumer's. */
 static guint64
 take_remainder_usage (VjAttributionState *state, const VjAttributionInput *input)
 {
-  VjU128 used_ns = 0;
+  VjU128 used = 0;
   for (gsize i = 0; i < input->n; i++)
-    used_ns += input->usage_ns[i];
-  if (used_ns > input->busy_ns)
+    used += input->usage[i];
+  if (used > input->busy)
     {
-      state->usage_debt_ns =
-          MIN (saturate (state->usage_debt_ns + used_ns - input->busy_ns), input->debt_limit_ns);
+      state->usage_debt = MIN (saturate (state->usage_debt + used - input->busy), input->debt_limit);
       return 0;
     }
-  const guint64 rest_ns = input->busy_ns - (guint64)used_ns;
-  const guint64 paid_ns = MIN (rest_ns, state->usage_debt_ns);
-  state->usage_debt_ns -= paid_ns;
-  return rest_ns - paid_ns;
+  const guint64 rest = input->busy - (guint64)used;
+  const guint64 paid = MIN (rest, state->usage_debt);
+  state->usage_debt -= paid;
+  return rest - paid;
 }
 
 /* Eq. 4.3-4.6. The remainder is one more participant, so that its rounding is carried like anybody's. */
@@ -57,7 +56,7 @@ share (VjAttributionState *state, const VjAttributionInput *input, guint64 dynam
   VjCarry *carries = g_new (VjCarry, n + 1);
   if (n > 0)
     {
-      memcpy (weights, input->usage_ns, n * sizeof *weights);
+      memcpy (weights, input->usage, n * sizeof *weights);
       memcpy (carries, carry, n * sizeof *carries);
     }
   weights[n] = take_remainder_usage (state, input);

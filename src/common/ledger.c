@@ -6,15 +6,19 @@
 #include "common/ledger_book.h"
 
 void
-vj_account_add_usage (VjAccount *account, guint64 usage_ns)
+vj_account_add_usage (VjAccount *account, VjResource resource, guint64 amount)
 {
-  account->ledger->usage_ns[account->index] += usage_ns;
+  VjLedgerResource *used = vj_ledger_get_resource (account->ledger, resource);
+  if (used != NULL)
+    used->used[account->index] += amount;
 }
 
 void
-vj_ledger_add_busy (VjLedger *ledger, guint64 busy_ns)
+vj_ledger_add_busy (VjLedger *ledger, VjResource resource, guint64 amount)
 {
-  ledger->busy_ns += busy_ns;
+  VjLedgerResource *used = vj_ledger_get_resource (ledger, resource);
+  if (used != NULL)
+    used->busy += amount;
 }
 
 void
@@ -22,6 +26,14 @@ vj_ledger_mark_gap (VjLedger *ledger)
 {
   for (guint i = 0; i < ledger->zones->len; i++)
     vj_ledger_get_zone (ledger, i)->gap = TRUE;
+}
+
+void
+vj_ledger_mark_resource_gap (VjLedger *ledger, VjResource resource)
+{
+  for (guint i = 0; i < ledger->zones->len; i++)
+    if (vj_ledger_get_zone (ledger, i)->resource->id == resource)
+      vj_ledger_get_zone (ledger, i)->gap = TRUE;
 }
 
 void
@@ -64,10 +76,18 @@ package_leaves (VjLedger *ledger, const VjLedgerZone *sub_zone)
   return MIN (left_uj, sub_zone->package_uj);
 }
 
+/* Nobody knows what drives a zone of unknown name, unless a resource was set for it. */
+static gboolean
+is_the_machines (const VjLedgerZone *zone)
+{
+  return zone->zone.kind == VJ_ZONE_OTHER && zone->resource->id == VJ_RESOURCE_CPU;
+}
+
 /* Attributes what the zone has been waiting with. */
 static VjAttributionResult
-attribute (VjLedger *ledger, VjLedgerZone *zone, guint64 debt_limit_ns)
+attribute (VjLedger *ledger, VjLedgerZone *zone)
 {
+  const VjLedgerResource *resource = zone->resource;
   VjAttributionInput input = { .measured_uj = zone->measured_uj,
                                .elapsed_us = zone->elapsed_us,
                                .static_uw = zone->static_uw,
@@ -78,14 +98,14 @@ attribute (VjLedger *ledger, VjLedgerZone *zone, guint64 debt_limit_ns)
       input.dynamic_limit_uj = package_leaves (ledger, zone);
       input.limit_uj = ledger->limit_uj;
     }
-  if (!zone->gap && zone->zone.kind != VJ_ZONE_OTHER)
+  if (!zone->gap && !is_the_machines (zone))
     {
       input.n = ledger->accounts->len;
-      input.busy_ns = ledger->busy_ns - zone->settled_busy_ns;
-      input.debt_limit_ns = debt_limit_ns;
-      input.usage_ns = ledger->pending_ns;
+      input.busy = resource->busy - zone->billed_busy;
+      input.debt_limit = resource->debt_limit;
+      input.usage = ledger->pending;
       for (gsize i = 0; i < input.n; i++)
-        ledger->pending_ns[i] = ledger->usage_ns[i] - zone->settled_ns[i];
+        ledger->pending[i] = resource->used[i] - zone->billed[i];
     }
   vj_attribution_run (&zone->state, &input, zone->carry, ledger->part_uj, &result);
   for (gsize i = 0; i < input.n; i++)
@@ -97,9 +117,9 @@ attribute (VjLedger *ledger, VjLedgerZone *zone, guint64 debt_limit_ns)
 static void
 rebase_usage (const VjLedger *ledger, VjLedgerZone *zone)
 {
-  zone->settled_busy_ns = ledger->busy_ns;
+  zone->billed_busy = zone->resource->busy;
   if (ledger->accounts->len > 0)
-    memcpy (zone->settled_ns, ledger->usage_ns, ledger->accounts->len * sizeof *zone->settled_ns);
+    memcpy (zone->billed, zone->resource->used, ledger->accounts->len * sizeof *zone->billed);
 }
 
 static void
@@ -111,11 +131,11 @@ tell_sub_zones (const VjLedger *ledger, gint parent, guint64 dynamic_uj)
 }
 
 static void
-settle_zone (VjLedger *ledger, guint index, guint64 debt_limit_ns)
+settle_zone (VjLedger *ledger, guint index)
 {
   VjLedgerZone *zone = vj_ledger_get_zone (ledger, index);
   const guint64 owed_before_uj = zone->state.static_owed_uj;
-  const VjAttributionResult result = attribute (ledger, zone, debt_limit_ns);
+  const VjAttributionResult result = attribute (ledger, zone);
   zone->totals.measured_uj += zone->measured_uj;
   zone->totals.attributed_uj += result.attributed_uj;
   zone->totals.remainder_uj += result.remainder_uj;
@@ -145,7 +165,7 @@ let_wait (const VjLedger *ledger, VjLedgerZone *zone)
 }
 
 void
-vj_ledger_settle (VjLedger *ledger, guint64 debt_limit_ns)
+vj_ledger_settle (VjLedger *ledger)
 {
   for (guint i = 0; i < ledger->zones->len; i++)
     {
@@ -154,7 +174,7 @@ vj_ledger_settle (VjLedger *ledger, guint64 debt_limit_ns)
       if (vj_zone_is_within_parent (&zone->zone))
         zone->settled = zone->fresh && vj_ledger_get_zone (ledger, (guint)zone->zone.parent)->settled;
       if (zone->settled)
-        settle_zone (ledger, i, debt_limit_ns);
+        settle_zone (ledger, i);
       else
         let_wait (ledger, zone);
       zone->fresh = FALSE;

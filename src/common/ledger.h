@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "common/attribution.h"
+#include "common/resource.h"
 #include "common/zone.h"
 
 /* The account book of one machine: per zone what was measured and where it went, per consumer what it was given.
@@ -31,6 +32,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLedger, vj_ledger_free)
 /* Zones are added once, parents first, before any account; zone->parent is an index of this ledger. Returns the zone's
  * index. Zones and totals are the ledger's, and stay where they are until vj_ledger_decode (). */
 guint vj_ledger_add_zone (VjLedger *ledger, const VjZone *zone, guint64 static_uw);
+/* What the zone is shared by; CPU time if it is not said. Before any account is opened. */
+void vj_ledger_set_resource (VjLedger *ledger, guint zone, VjResource resource);
+/* How much usage beyond the machine's may be owed by later remainders, for every zone that is shared by it (CPU time: the
+ * rounding of busy time, CPUs x 2 x 10 ms of /proc/stat). 0 if it is not said: the machine's usage is then taken to be no
+ * less than the consumers' sum, as for memory (eq. 4.11). */
+void vj_ledger_set_debt_limit (VjLedger *ledger, VjResource resource, guint64 limit);
 guint vj_ledger_n_zones (const VjLedger *ledger);
 const VjZone *vj_ledger_zone (const VjLedger *ledger, guint zone);
 const VjZoneTotals *vj_ledger_totals (const VjLedger *ledger, guint zone);
@@ -47,15 +54,19 @@ VjAccount *vj_ledger_find (const VjLedger *ledger, const char *key);
 GPtrArray *vj_ledger_accounts (const VjLedger *ledger);
 const char *vj_account_key (const VjAccount *account);
 guint64 vj_account_energy_uj (const VjAccount *account, guint zone);
-guint64 vj_account_usage_ns (const VjAccount *account); /* cumulative */
+guint64 vj_account_usage_ns (const VjAccount *account); /* CPU time, cumulative */
 
-/* One tick: first everybody's usage since the last tick, then each zone's energy, then settle. */
-void vj_account_add_usage (VjAccount *account, guint64 usage_ns);
-void vj_ledger_add_busy (VjLedger *ledger, guint64 busy_ns);
+/* One tick: first everybody's usage since the last tick, then each zone's energy, then settle. Amounts of a resource that
+ * shares no zone are ignored; CPU time is always kept. */
+void vj_account_add_usage (VjAccount *account, VjResource resource, guint64 amount);
+/* What the whole machine used, its consumers included. */
+void vj_ledger_add_busy (VjLedger *ledger, VjResource resource, guint64 amount);
 /* The usage of some consumer over the current interval is unknown (agent was down, ...): whatever dynamic energy is
  * settled for this interval is the machine's own, and gap. In a zone that is not measured now, the interval is the longer
  * one up to its next reading. */
 void vj_ledger_mark_gap (VjLedger *ledger);
+/* The same for the zones that one resource shares. */
+void vj_ledger_mark_resource_gap (VjLedger *ledger, VjResource resource);
 /* Energy of one zone since its last reading. A zone without a reading in a tick is simply not measured: its usage waits,
  * and its next reading covers the longer interval. After VJ_LEDGER_WAIT_SETTLES ticks the usage is given up, and that
  * reading is a gap. gap: the energy cannot be matched with usage. The static energy of a gap is static as ever, but what
@@ -64,14 +75,15 @@ void vj_ledger_mark_gap (VjLedger *ledger);
 void vj_ledger_measure (VjLedger *ledger, guint zone, guint64 measured_uj, guint64 elapsed_us, gboolean gap);
 /* Attributes every zone that has been measured in this tick. A sub-zone (core, uncore) is settled only together with its
  * package: until then its readings add up. Its dynamic energy is at most its package's, of the interval and in all,
- * and for every account core + uncore <= package always. Zones of kind OTHER are the machine's own altogether.
- * debt_limit_ns: the rounding of busy time (CPUs x 2 x 10 ms of /proc/stat). */
-void vj_ledger_settle (VjLedger *ledger, guint64 debt_limit_ns);
+ * and for every account core + uncore <= package always. Zones of kind OTHER are the machine's own altogether, unless
+ * another resource than CPU time was set for them. */
+void vj_ledger_settle (VjLedger *ledger);
 
 /* Text form, one line per zone and account, with everything that a tick depends on but the static powers, and back; for the
  * store. decode is for a ledger without accounts: it replaces the state of every zone whose id is stored, and opens one
  * account per stored account. What is stored of a zone that the ledger does not have is dropped; a zone that is not
- * stored (or whose package is not) starts from zero. INVALID if malformed, truncated, or not conserving energy: the ledger
- * is then unchanged. */
+ * stored (or whose package is not) starts from zero. A stored zone that was shared by another
+ * resource goes on with a gap. INVALID if malformed, truncated, of another version, or not conserving energy: the ledger is
+ * then unchanged. */
 void vj_ledger_encode (const VjLedger *ledger, GString *out);
 gboolean vj_ledger_decode (VjLedger *ledger, const char *text, gsize length, GError **error);

@@ -6,9 +6,17 @@ zone_free (gpointer data)
 {
   VjLedgerZone *zone = data;
   g_free (zone->energy_uj);
-  g_free (zone->settled_ns);
+  g_free (zone->billed);
   g_free (zone->carry);
   g_free (zone);
+}
+
+static void
+resource_free (gpointer data)
+{
+  VjLedgerResource *resource = data;
+  g_free (resource->used);
+  g_free (resource);
 }
 
 static void
@@ -19,13 +27,39 @@ account_free (gpointer data)
   g_free (account);
 }
 
+VjLedgerResource *
+vj_ledger_get_resource (const VjLedger *ledger, VjResource id)
+{
+  for (guint i = 0; i < ledger->resources->len; i++)
+    {
+      VjLedgerResource *resource = g_ptr_array_index (ledger->resources, i);
+      if (resource->id == id)
+        return resource;
+    }
+  return NULL;
+}
+
+static VjLedgerResource *
+require_resource (VjLedger *ledger, VjResource id)
+{
+  VjLedgerResource *resource = vj_ledger_get_resource (ledger, id);
+  if (resource != NULL)
+    return resource;
+  resource = g_new0 (VjLedgerResource, 1);
+  resource->id = id;
+  g_ptr_array_add (ledger->resources, resource);
+  return resource;
+}
+
 VjLedger *
 vj_ledger_new (void)
 {
   VjLedger *ledger = g_new0 (VjLedger, 1);
   ledger->zones = g_ptr_array_new_with_free_func (zone_free);
+  ledger->resources = g_ptr_array_new_with_free_func (resource_free);
   ledger->accounts = g_ptr_array_new_with_free_func (account_free);
   ledger->by_key = g_hash_table_new (g_str_hash, g_str_equal);
+  require_resource (ledger, VJ_RESOURCE_CPU);
   return ledger;
 }
 
@@ -37,8 +71,8 @@ vj_ledger_free (VjLedger *ledger)
   g_hash_table_unref (ledger->by_key);
   g_ptr_array_unref (ledger->accounts);
   g_ptr_array_unref (ledger->zones);
-  g_free (ledger->usage_ns);
-  g_free (ledger->pending_ns);
+  g_ptr_array_unref (ledger->resources);
+  g_free (ledger->pending);
   g_free (ledger->limit_uj);
   g_free (ledger->part_uj);
   g_free (ledger);
@@ -61,9 +95,42 @@ vj_ledger_add_zone (VjLedger *ledger, const VjZone *zone, guint64 static_uw)
 {
   VjLedgerZone *added = g_new0 (VjLedgerZone, 1);
   added->zone = *zone;
+  added->resource = require_resource (ledger, VJ_RESOURCE_CPU);
   added->static_uw = static_uw;
   g_ptr_array_add (ledger->zones, added);
   return ledger->zones->len - 1;
+}
+
+void
+vj_ledger_set_resource (VjLedger *ledger, guint zone, VjResource resource)
+{
+  vj_ledger_get_zone (ledger, zone)->resource = require_resource (ledger, resource);
+}
+
+void
+vj_ledger_set_debt_limit (VjLedger *ledger, VjResource resource, guint64 limit)
+{
+  VjLedgerResource *limited = vj_ledger_get_resource (ledger, resource);
+  if (limited != NULL)
+    limited->debt_limit = limit;
+}
+
+VjLedger *
+vj_ledger_new_like (const VjLedger *ledger)
+{
+  VjLedger *like = vj_ledger_new ();
+  for (guint i = 0; i < ledger->resources->len; i++)
+    {
+      const VjLedgerResource *resource = g_ptr_array_index (ledger->resources, i);
+      require_resource (like, resource->id)->debt_limit = resource->debt_limit;
+    }
+  for (guint i = 0; i < ledger->zones->len; i++)
+    {
+      const VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
+      vj_ledger_add_zone (like, &zone->zone, zone->static_uw);
+      vj_ledger_set_resource (like, i, zone->resource->id);
+    }
+  return like;
 }
 
 guint
@@ -88,15 +155,19 @@ static void
 grow (VjLedger *ledger)
 {
   ledger->capacity = MAX (16, ledger->capacity * 2);
-  ledger->usage_ns = g_renew (guint64, ledger->usage_ns, ledger->capacity);
-  ledger->pending_ns = g_renew (guint64, ledger->pending_ns, ledger->capacity);
+  ledger->pending = g_renew (guint64, ledger->pending, ledger->capacity);
   ledger->limit_uj = g_renew (guint64, ledger->limit_uj, ledger->capacity);
   ledger->part_uj = g_renew (guint64, ledger->part_uj, ledger->capacity);
+  for (guint i = 0; i < ledger->resources->len; i++)
+    {
+      VjLedgerResource *resource = g_ptr_array_index (ledger->resources, i);
+      resource->used = g_renew (guint64, resource->used, ledger->capacity);
+    }
   for (guint i = 0; i < ledger->zones->len; i++)
     {
       VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
       zone->energy_uj = g_renew (guint64, zone->energy_uj, ledger->capacity);
-      zone->settled_ns = g_renew (guint64, zone->settled_ns, ledger->capacity);
+      zone->billed = g_renew (guint64, zone->billed, ledger->capacity);
       zone->carry = g_renew (VjCarry, zone->carry, ledger->capacity);
     }
 }
@@ -115,12 +186,13 @@ vj_ledger_open (VjLedger *ledger, const char *key)
     grow (ledger);
   g_ptr_array_add (ledger->accounts, account);
   g_hash_table_insert (ledger->by_key, account->key, account);
-  ledger->usage_ns[account->index] = 0;
+  for (guint i = 0; i < ledger->resources->len; i++)
+    ((VjLedgerResource *)g_ptr_array_index (ledger->resources, i))->used[account->index] = 0;
   for (guint i = 0; i < ledger->zones->len; i++)
     {
       VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
       zone->energy_uj[account->index] = 0;
-      zone->settled_ns[account->index] = 0;
+      zone->billed[account->index] = 0;
       zone->carry[account->index] = 0;
     }
   return account;
@@ -131,8 +203,11 @@ account_is_settled (const VjAccount *account)
 {
   const VjLedger *ledger = account->ledger;
   for (guint i = 0; i < ledger->zones->len; i++)
-    if (vj_ledger_get_zone (ledger, i)->settled_ns[account->index] != ledger->usage_ns[account->index])
-      return FALSE;
+    {
+      const VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
+      if (zone->billed[account->index] != zone->resource->used[account->index])
+        return FALSE;
+    }
   return TRUE;
 }
 
@@ -149,10 +224,14 @@ account_remove (VjAccount *account)
       const VjCarry carry = zone->state.remainder_carry + zone->carry[to];
       zone->state.remainder_carry = CLAMP (carry, -VJ_CARRY_LIMIT, VJ_CARRY_LIMIT);
       zone->energy_uj[to] = zone->energy_uj[from];
-      zone->settled_ns[to] = zone->settled_ns[from];
+      zone->billed[to] = zone->billed[from];
       zone->carry[to] = zone->carry[from];
     }
-  ledger->usage_ns[to] = ledger->usage_ns[from];
+  for (guint i = 0; i < ledger->resources->len; i++)
+    {
+      VjLedgerResource *resource = g_ptr_array_index (ledger->resources, i);
+      resource->used[to] = resource->used[from];
+    }
   vj_ledger_get_account (ledger, from)->index = to;
   g_ptr_array_remove_index_fast (ledger->accounts, (guint)to);
 }
@@ -211,5 +290,5 @@ vj_account_energy_uj (const VjAccount *account, guint zone)
 guint64
 vj_account_usage_ns (const VjAccount *account)
 {
-  return account->ledger->usage_ns[account->index];
+  return vj_ledger_get_resource (account->ledger, VJ_RESOURCE_CPU)->used[account->index];
 }

@@ -5,15 +5,25 @@
 
 /* The ledger's inside: its zones and accounts. For ledger.c and ledger_text.c only. */
 
+/* One resource that some zone is shared by. Sums are cumulative modulo 2^64: only differences count. */
+typedef struct
+{
+  VjResource id;
+  guint64 debt_limit;
+  guint64 busy;
+  guint64 *used; /* per account */
+} VjLedgerResource;
+
 /* One zone with a column per account. Usage waits per zone: what a zone has not yet been settled for is the difference
- * between an account's usage and settled_ns, so that a zone unreadable for a while meets its own interval's usage. */
+ * between what an account used and billed, so that a zone unreadable for a while meets its own interval's usage. */
 typedef struct
 {
   VjZone zone;
+  VjLedgerResource *resource;
   VjZoneTotals totals;
   guint64 static_uw;
   VjAttributionState state;
-  guint64 settled_busy_ns;
+  guint64 billed_busy;
   guint64 measured_uj; /* waiting to be settled */
   guint64 elapsed_us;
   guint64 package_uj; /* sub-zone: dynamic energy of its package since the sub-zone was last settled */
@@ -22,19 +32,18 @@ typedef struct
   gboolean fresh;      /* measured in this tick */
   gboolean settled;    /* in this vj_ledger_settle () */
   guint64 *energy_uj;  /* per account, as are the next two */
-  guint64 *settled_ns;
+  guint64 *billed;
   VjCarry *carry;
 } VjLedgerZone;
 
 struct VjLedger
 {
-  GPtrArray *zones;    /* of VjLedgerZone */
-  GPtrArray *accounts; /* of VjAccount; the index is the column */
-  GHashTable *by_key;  /* open accounts */
-  gsize capacity;      /* columns allocated */
-  guint64 busy_ns;     /* cumulative */
-  guint64 *usage_ns;   /* cumulative, per account */
-  guint64 *pending_ns; /* scratch columns of settling */
+  GPtrArray *zones;     /* of VjLedgerZone */
+  GPtrArray *resources; /* of VjLedgerResource; the first is CPU */
+  GPtrArray *accounts;  /* of VjAccount; the index is the column */
+  GHashTable *by_key;   /* open accounts */
+  gsize capacity;       /* columns allocated */
+  guint64 *pending;     /* scratch columns of settling */
   guint64 *limit_uj;
   guint64 *part_uj;
 };
@@ -49,5 +58,9 @@ struct VjAccount
 
 VjLedgerZone *vj_ledger_get_zone (const VjLedger *ledger, guint zone);
 VjAccount *vj_ledger_get_account (const VjLedger *ledger, gsize index);
+/* NULL: no zone is shared by it. */
+VjLedgerResource *vj_ledger_get_resource (const VjLedger *ledger, VjResource id);
+/* An empty ledger of the same zones and settings. */
+VjLedger *vj_ledger_new_like (const VjLedger *ledger);
 /* Frees closed accounts that every zone has settled. */
 void vj_ledger_free_settled (VjLedger *ledger);

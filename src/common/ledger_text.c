@@ -6,16 +6,18 @@
 #include "common/error.h"
 #include "common/ledger_book.h"
 
-#define HEADER "virtjoule-ledger-1"
+#define HEADER "virtjoule-ledger-2"
 
 /* 146 years of ns; a million years of 100 kW in µJ. Sums of two still fit. */
 #define NUMBER_MAX (G_GUINT64_CONSTANT (1) << 62)
 
 /* One line per item: a word that names it, then its numbers, with a space before each.
- *   virtjoule-ledger-1 BUSY_NS
- *   zone ID MEASURED ATTRIBUTED REMAINDER STATIC GAP  OWED REST DEBT CARRY  PENDING_BUSY MEASURED ELAPSED
- * PACKAGE WAITED GAP FRESH account KEY USAGE_NS {ENERGY PENDING_NS CARRY} for each zone, in the order of the
- * zone lines closed KEY ...       the same, for an account that is closed but not yet settled end */
+ *   virtjoule-ledger-2
+ *   zone ID RESOURCE  MEASURED ATTRIBUTED REMAINDER STATIC GAP  OWED REST DEBT CARRY  PENDING_BUSY MEASURED ELAPSED
+ *                     PACKAGE WAITED GAP FRESH
+ *   account KEY USAGE_NS {ENERGY PENDING CARRY}   for each zone, in the order of the zone lines
+ *   closed KEY ...                                the same, for an account that is closed but not yet settled
+ *   end */
 
 static void
 put_number (GString *out, guint64 value, char sign)
@@ -50,14 +52,14 @@ put_carry (GString *out, VjCarry carry)
 }
 
 static void
-encode_zone (const VjLedger *ledger, const VjLedgerZone *zone, GString *out)
+encode_zone (const VjLedgerZone *zone, GString *out)
 {
   const VjZoneTotals *totals = &zone->totals;
   const VjAttributionState *state = &zone->state;
-  const guint64 before_carry[] = { totals->measured_uj,   totals->attributed_uj, totals->remainder_uj,
-                                   totals->static_uj,     totals->gap_uj,        state->static_owed_uj,
-                                   state->static_rest_pj, state->usage_debt_ns };
-  const guint64 after_carry[] = { ledger->busy_ns - zone->settled_busy_ns,
+  const guint64 before_carry[] = { zone->resource->id,    totals->measured_uj,   totals->attributed_uj,
+                                   totals->remainder_uj,  totals->static_uj,     totals->gap_uj,
+                                   state->static_owed_uj, state->static_rest_pj, state->usage_debt };
+  const guint64 after_carry[] = { zone->resource->busy - zone->billed_busy,
                                   zone->measured_uj,
                                   zone->elapsed_us,
                                   zone->package_uj,
@@ -78,15 +80,14 @@ static void
 encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
 {
   const gsize index = account->index;
-  const guint64 usage_ns = ledger->usage_ns[index];
   g_string_append (out, account->closed ? "closed " : "account ");
   g_string_append (out, account->key);
-  put_u64 (out, usage_ns);
+  put_u64 (out, vj_account_usage_ns (account));
   for (guint i = 0; i < ledger->zones->len; i++)
     {
       const VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
       put_u64 (out, zone->energy_uj[index]);
-      put_u64 (out, usage_ns - zone->settled_ns[index]);
+      put_u64 (out, zone->resource->used[index] - zone->billed[index]);
       put_carry (out, zone->carry[index]);
     }
   g_string_append_c (out, '\n');
@@ -95,11 +96,9 @@ encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
 void
 vj_ledger_encode (const VjLedger *ledger, GString *out)
 {
-  g_string_append (out, HEADER);
-  put_u64 (out, ledger->busy_ns);
-  g_string_append_c (out, '\n');
+  g_string_append (out, HEADER "\n");
   for (guint i = 0; i < ledger->zones->len; i++)
-    encode_zone (ledger, vj_ledger_get_zone (ledger, i), out);
+    encode_zone (vj_ledger_get_zone (ledger, i), out);
   for (gsize i = 0; i < ledger->accounts->len; i++)
     encode_account (ledger, vj_ledger_get_account (ledger, i), out);
   g_string_append (out, "end\n");
@@ -113,6 +112,7 @@ typedef struct
   gboolean ok;
   VjLedger *ledger;   /* being filled */
   GPtrArray *columns; /* VjLedgerZone of each stored zone; NULL: dropped */
+  GPtrArray *changed; /* those of them that were shared by another resource */
   GHashTable *seen;   /* ids of stored zones */
 } Decoder;
 
@@ -205,16 +205,28 @@ totals_are_conserved (const VjZoneTotals *totals)
          && totals->gap_uj <= totals->remainder_uj;
 }
 
+/* What has been waiting is of another resource than what will come. */
+static void
+forget_usage (const Decoder *in, VjLedgerZone *zone)
+{
+  g_ptr_array_add (in->changed, zone);
+  zone->gap = TRUE;
+  zone->billed_busy = zone->resource->busy;
+  zone->state.usage_debt = 0;
+}
+
 static void
 decode_zone (Decoder *in)
 {
-  VjLedgerZone dropped = { 0 };
+  VjLedgerResource no_resource = { 0 };
+  VjLedgerZone dropped = { .resource = &no_resource };
   char *id = take_word (in);
   VjLedgerZone *zone = find_zone (in, id);
   g_ptr_array_add (in->columns, zone);
   require (in, g_hash_table_add (in->seen, id));
   if (zone == NULL)
     zone = &dropped;
+  const gboolean same_resource = take_u64 (in, VJ_RESOURCE_MAX) == zone->resource->id;
   zone->totals.measured_uj = take_u64 (in, NUMBER_MAX);
   zone->totals.attributed_uj = take_u64 (in, NUMBER_MAX);
   zone->totals.remainder_uj = take_u64 (in, NUMBER_MAX);
@@ -222,9 +234,9 @@ decode_zone (Decoder *in)
   zone->totals.gap_uj = take_u64 (in, NUMBER_MAX);
   zone->state.static_owed_uj = take_u64 (in, NUMBER_MAX);
   zone->state.static_rest_pj = take_u64 (in, 999999);
-  zone->state.usage_debt_ns = take_u64 (in, NUMBER_MAX);
+  zone->state.usage_debt = take_u64 (in, NUMBER_MAX);
   zone->state.remainder_carry = take_carry (in);
-  zone->settled_busy_ns = in->ledger->busy_ns - take_u64 (in, in->ledger->busy_ns);
+  zone->billed_busy = zone->resource->busy - take_u64 (in, NUMBER_MAX);
   zone->measured_uj = take_u64 (in, NUMBER_MAX);
   zone->elapsed_us = take_u64 (in, NUMBER_MAX);
   zone->package_uj = take_u64 (in, NUMBER_MAX);
@@ -233,6 +245,8 @@ decode_zone (Decoder *in)
   zone->fresh = take_u64 (in, 1) != 0;
   require (in, totals_are_conserved (&zone->totals));
   take_line_end (in);
+  if (!same_resource && zone != &dropped)
+    forget_usage (in, zone);
 }
 
 static void
@@ -244,19 +258,23 @@ decode_account (Decoder *in, gboolean closed)
     return;
   VjAccount *account = vj_ledger_open (in->ledger, key);
   const guint64 usage_ns = take_u64 (in, NUMBER_MAX);
-  in->ledger->usage_ns[account->index] = usage_ns;
+  vj_ledger_get_resource (in->ledger, VJ_RESOURCE_CPU)->used[account->index] = usage_ns;
   for (guint i = 0; i < in->ledger->zones->len; i++)
-    vj_ledger_get_zone (in->ledger, i)->settled_ns[account->index] = usage_ns;
+    {
+      VjLedgerZone *zone = vj_ledger_get_zone (in->ledger, i);
+      zone->billed[account->index] = zone->resource->used[account->index];
+    }
   for (guint i = 0; i < in->columns->len && in->ok; i++)
     {
       VjLedgerZone *zone = g_ptr_array_index (in->columns, i);
       const guint64 energy_uj = take_u64 (in, NUMBER_MAX);
-      const guint64 pending_ns = take_u64 (in, usage_ns);
+      const guint64 pending = take_u64 (in, NUMBER_MAX);
       const VjCarry carry = take_carry (in);
       if (zone == NULL)
         continue;
       zone->energy_uj[account->index] = energy_uj;
-      zone->settled_ns[account->index] = usage_ns - pending_ns;
+      if (!g_ptr_array_find (in->changed, zone, NULL))
+        zone->billed[account->index] -= pending;
       zone->carry[account->index] = carry;
     }
   take_line_end (in);
@@ -286,10 +304,7 @@ static gboolean
 decode_all (Decoder *in)
 {
   require (in, take (in, HEADER));
-  in->ledger->busy_ns = take_u64 (in, NUMBER_MAX);
   take_line_end (in);
-  for (guint i = 0; i < in->ledger->zones->len; i++)
-    vj_ledger_get_zone (in->ledger, i)->settled_busy_ns = in->ledger->busy_ns;
   while (in->ok && take (in, "zone "))
     decode_zone (in);
   while (in->ok && !take (in, "end\n"))
@@ -315,8 +330,9 @@ swap (VjLedger *a, VjLedger *b)
 gboolean
 vj_ledger_decode (VjLedger *ledger, const char *text, gsize length, GError **error)
 {
-  g_autoptr (VjLedger) filled = vj_ledger_new ();
+  g_autoptr (VjLedger) filled = vj_ledger_new_like (ledger);
   g_autoptr (GPtrArray) columns = g_ptr_array_new ();
+  g_autoptr (GPtrArray) changed = g_ptr_array_new ();
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   Decoder in = { .at = text,
                  .end = text + length,
@@ -324,6 +340,7 @@ vj_ledger_decode (VjLedger *ledger, const char *text, gsize length, GError **err
                  .ok = TRUE,
                  .ledger = filled,
                  .columns = columns,
+                 .changed = changed,
                  .seen = seen };
   if (ledger->accounts->len > 0)
     {
@@ -331,8 +348,6 @@ vj_ledger_decode (VjLedger *ledger, const char *text, gsize length, GError **err
                            "a stored ledger can only be read before any account is open");
       return FALSE;
     }
-  for (guint i = 0; i < ledger->zones->len; i++)
-    vj_ledger_add_zone (filled, vj_ledger_zone (ledger, i), vj_ledger_get_zone (ledger, i)->static_uw);
   if (!decode_all (&in))
     {
       g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,

@@ -67,7 +67,7 @@ read_usage (VjAgent *agent, guint64 now_us)
   guint64 busy_ns = 0;
   g_autoptr (GError) error = NULL;
   if (vj_busy_read (agent->busy, now_us, &busy_ns, &agent->cpus, &error))
-    vj_ledger_add_busy (agent->ledger, busy_ns);
+    vj_ledger_add_busy (agent->ledger, VJ_RESOURCE_CPU, busy_ns);
   else
     vj_ledger_mark_gap (agent->ledger);
   vj_domains_read_usage (agent->domains, agent->tick_boottime_us);
@@ -146,7 +146,8 @@ take_tick (VjAgent *agent)
   read_usage (agent, now_us);
   for (guint zone = 0; zone < vj_ledger_n_zones (agent->ledger); zone++)
     measure_zone (agent, zone, now_us);
-  vj_ledger_settle (agent->ledger, agent->cpus * BUSY_ROUNDING_NS);
+  vj_ledger_set_debt_limit (agent->ledger, VJ_RESOURCE_CPU, agent->cpus * BUSY_ROUNDING_NS);
+  vj_ledger_settle (agent->ledger);
 
   agent->tick_us = now_us;
   agent->tick_boottime_us = boottime_us;

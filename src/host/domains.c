@@ -95,7 +95,8 @@ sample (Domain *domain)
     return;
   if (vj_usage_read (domain->usage, &usage_ns, &error))
     {
-      vj_account_add_usage (domain->account, usage_ns - MIN (usage_ns, domain->stored.usage_ns));
+      vj_account_add_usage (domain->account, VJ_RESOURCE_CPU,
+                            usage_ns - MIN (usage_ns, domain->stored.usage_ns));
       domain->stored.usage_ns = usage_ns;
     }
   else

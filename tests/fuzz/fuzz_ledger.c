@@ -20,6 +20,7 @@ new_ledger (void)
       FUZZ_CHECK (vj_zone_init_from_id (&zones[i], ids[i], zones, i));
       vj_ledger_add_zone (ledger, &zones[i], 1000000);
     }
+  vj_ledger_set_debt_limit (ledger, VJ_RESOURCE_CPU, 20000000);
   return ledger;
 }
 
@@ -59,15 +60,15 @@ go_on (VjLedger *ledger)
   g_autoptr (GPtrArray) accounts = vj_ledger_accounts (ledger);
 
   for (guint i = 0; i < accounts->len; i++)
-    vj_account_add_usage (accounts->pdata[i], i * 1000000);
-  vj_ledger_add_busy (ledger, accounts->len * 500000);
+    vj_account_add_usage (accounts->pdata[i], VJ_RESOURCE_CPU, i * 1000000);
+  vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, accounts->len * 500000);
   for (guint z = 0; z < N_ZONES; z++)
     vj_ledger_measure (ledger, z, 3000000, 1000000, FALSE);
-  vj_ledger_settle (ledger, 20000000);
+  vj_ledger_settle (ledger);
   check_books (ledger);
   for (guint i = 0; i < accounts->len; i += 2)
     vj_ledger_close (ledger, accounts->pdata[i]);
-  vj_ledger_settle (ledger, 20000000);
+  vj_ledger_settle (ledger);
   check_books (ledger);
 }
 

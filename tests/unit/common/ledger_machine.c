@@ -29,6 +29,7 @@ new_machine (guint64 static_uw)
       const gboolean has_static = zone.kind == VJ_ZONE_PACKAGE || zone.kind == VJ_ZONE_PSYS;
       assert_int_equal (vj_ledger_add_zone (ledger, &zone, has_static ? static_uw : 0), i);
     }
+  vj_ledger_set_debt_limit (ledger, VJ_RESOURCE_CPU, DEBT_NS);
   return ledger;
 }
 
@@ -79,7 +80,7 @@ void
 settle_package (VjLedger *ledger, guint64 measured_uj)
 {
   vj_ledger_measure (ledger, PACKAGE, measured_uj, TICK_US, FALSE);
-  vj_ledger_settle (ledger, DEBT_NS);
+  vj_ledger_settle (ledger);
 }
 
 gboolean
@@ -134,11 +135,19 @@ use_time (World *world)
       if (account == NULL || g_rand_int (world->rand) % 3 == 0)
         continue;
       const guint64 usage_ns = g_rand_int (world->rand) >> g_rand_int (world->rand) % 32;
-      vj_account_add_usage (account, usage_ns);
+      vj_account_add_usage (account, VJ_RESOURCE_CPU, usage_ns);
+      vj_account_add_usage (account, VJ_RESOURCE_MEMORY, usage_ns * 1000);
+      vj_account_add_usage (account, VJ_RESOURCE_PACKAGE (1), usage_ns / 2);
+      vj_account_add_usage (account, VJ_RESOURCE_STORAGE, usage_ns % 1000);
       used_ns += usage_ns;
     }
+  vj_ledger_add_busy (world->ledger, VJ_RESOURCE_MEMORY,
+                      g_rand_int (world->rand) * G_GUINT64_CONSTANT (5000));
+  vj_ledger_add_busy (world->ledger, VJ_RESOURCE_PACKAGE (1), used_ns / 2 + 7);
+  vj_ledger_add_busy (world->ledger, VJ_RESOURCE_STORAGE, 10000);
   const guint64 host_ns = g_rand_int (world->rand) % 200000000;
-  vj_ledger_add_busy (world->ledger, g_rand_int (world->rand) % 4 == 0 ? used_ns / 2 : used_ns + host_ns);
+  vj_ledger_add_busy (world->ledger, VJ_RESOURCE_CPU,
+                      g_rand_int (world->rand) % 4 == 0 ? used_ns / 2 : used_ns + host_ns);
 }
 
 void
@@ -162,14 +171,23 @@ tick (World *world)
   use_time (world);
   if (g_rand_int (world->rand) % 50 == 0)
     vj_ledger_mark_gap (world->ledger);
+  if (g_rand_int (world->rand) % 20 == 0)
+    vj_ledger_mark_resource_gap (world->ledger, VJ_RESOURCE_MEMORY);
   measure_all (world);
-  vj_ledger_settle (world->ledger, DEBT_NS);
+  vj_ledger_settle (world->ledger);
 }
 
 void
 world_init (World *world, guint32 seed)
 {
   *world = (World){ .rand = g_rand_new_with_seed (seed), .ledger = new_machine (seed % 3 * 19999999) };
+  if (seed % 2 == 0)
+    return;
+  vj_ledger_set_resource (world->ledger, DRAM, VJ_RESOURCE_MEMORY);
+  vj_ledger_set_resource (world->ledger, PACKAGE_1, VJ_RESOURCE_PACKAGE (1));
+  vj_ledger_set_resource (world->ledger, CORE_1, VJ_RESOURCE_PACKAGE (1));
+  vj_ledger_set_resource (world->ledger, PSYS, VJ_RESOURCE_STORAGE);
+  vj_ledger_set_debt_limit (world->ledger, VJ_RESOURCE_PACKAGE (1), DEBT_NS);
 }
 
 void

@@ -16,13 +16,13 @@
 typedef struct
 {
   const char *what;
-  guint64 measured_uj, static_uw, dynamic_limit_uj, busy_ns;
-  guint64 usage_ns[3], limit_uj[3];
+  guint64 measured_uj, static_uw, dynamic_limit_uj, busy;
+  guint64 usage[3], limit_uj[3];
   guint64 static_uj, remainder_uj, energy_uj[3];
   guint64 owed_uj, debt_ns; /* afterwards */
 } Case;
 
-/* One interval of 1 s, three consumers, from a fresh state. debt_limit_ns is 50. */
+/* One interval of 1 s, three consumers, from a fresh state. debt_limit is 50. */
 static const Case CASES[] = {
   { "by usage, the rest is the remainder's",
     1000,
@@ -156,9 +156,9 @@ test_one_interval (void **state)
       VjAttributionResult result;
       VjCarry carry[3] = { 0 };
       guint64 energy_uj[3] = { 77, 77, 77 };
-      const VjAttributionInput input = { c->measured_uj,      SECOND_US,   c->static_uw,
-                                         c->dynamic_limit_uj, c->busy_ns,  50,
-                                         c->usage_ns,         c->limit_uj, 3 };
+      const VjAttributionInput input = {
+        c->measured_uj, SECOND_US, c->static_uw, c->dynamic_limit_uj, c->busy, 50, c->usage, c->limit_uj, 3
+      };
       vj_attribution_run (&book, &input, carry, energy_uj, &result);
       if (result.static_uj != c->static_uj || result.remainder_uj != c->remainder_uj)
         print_error ("%s\n", c->what);
@@ -167,7 +167,7 @@ test_one_interval (void **state)
       assert_memory_equal (energy_uj, c->energy_uj, sizeof energy_uj);
       assert_int_equal (result.attributed_uj, energy_uj[0] + energy_uj[1] + energy_uj[2]);
       assert_int_equal (book.static_owed_uj, c->owed_uj);
-      assert_int_equal (book.usage_debt_ns, c->debt_ns);
+      assert_int_equal (book.usage_debt, c->debt_ns);
     }
 }
 
@@ -235,18 +235,18 @@ test_debt_is_paid_down (void **state)
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
   VjAttributionState book = { 0 };
   VjCarry carry = 0;
-  guint64 energy_uj = 0, host_uj = 0, total_ns = 0, told_ns = 0, used_ns = 0;
+  guint64 energy_uj = 0, host_uj = 0, total_ns = 0, told_ns = 0, used = 0;
   for (int i = 0; i < 20000; i++)
     {
       /* The consumer uses 7/8 of a CPU's time, the host 1/8; of the sum /proc/stat tells whole 10 ms only. */
       total_ns += 8 * (1000000 + g_rand_int (rand) % 1000000);
-      const guint64 busy_ns = total_ns / 10000000 * 10000000 - told_ns;
-      const guint64 usage_ns = total_ns / 8 * 7 - used_ns;
-      const VjAttributionInput input = { busy_ns, 10000, 0, NO_LIMIT, busy_ns, 20000000, &usage_ns, NULL, 1 };
+      const guint64 busy = total_ns / 10000000 * 10000000 - told_ns;
+      const guint64 usage = total_ns / 8 * 7 - used;
+      const VjAttributionInput input = { busy, 10000, 0, NO_LIMIT, busy, 20000000, &usage, NULL, 1 };
       VjAttributionResult result;
       guint64 part_uj;
-      used_ns += usage_ns;
-      told_ns += busy_ns;
+      used += usage;
+      told_ns += busy;
       vj_attribution_run (&book, &input, &carry, &part_uj, &result);
       energy_uj += part_uj;
       host_uj += result.remainder_uj;
@@ -263,8 +263,8 @@ test_limit_keeps_roundings (void **state)
   VjAttributionResult result;
   VjCarry carry = 0;
   guint64 part_uj;
-  const guint64 usage_ns = 1, none = 0;
-  VjAttributionInput input = { 1, 1, 0, NO_LIMIT, 2, 0, &usage_ns, &none, 1 };
+  const guint64 usage = 1, none = 0;
+  VjAttributionInput input = { 1, 1, 0, NO_LIMIT, 2, 0, &usage, &none, 1 };
   vj_attribution_run (&book, &input, &carry, &part_uj,
                       &result); /* half a unit each: the consumer's by the tie */
   assert_int_equal (part_uj, 0);
@@ -282,8 +282,8 @@ test_excess_over_a_limit_is_not_owed (void **state)
   VjCarry carry = 0;
   VjAttributionResult result;
   guint64 part_uj;
-  const guint64 usage_ns = 1, none = 0, no_limit = NO_LIMIT;
-  VjAttributionInput input = { 1000, 1, 0, NO_LIMIT, 2, 0, &usage_ns, &none, 1 };
+  const guint64 usage = 1, none = 0, no_limit = NO_LIMIT;
+  VjAttributionInput input = { 1000, 1, 0, NO_LIMIT, 2, 0, &usage, &none, 1 };
   for (int i = 0; i < 100; i++)
     vj_attribution_run (&book, &input, &carry, &part_uj, &result);
   input.limit_uj = &no_limit;
@@ -300,10 +300,10 @@ test_random_inputs_are_conserved (void **state)
   VjCarry carry[MAX_N] = { 0 };
   for (int round = 0; round < 100000; round++)
     {
-      guint64 usage_ns[MAX_N], limit_uj[MAX_N], energy_uj[MAX_N], sum_uj = 0;
+      guint64 usage[MAX_N], limit_uj[MAX_N], energy_uj[MAX_N], sum_uj = 0;
       for (gsize i = 0; i < MAX_N; i++)
         {
-          usage_ns[i] = g_rand_int (rand) % 3 == 0 ? 0 : g_rand_int (rand) >> g_rand_int (rand) % 32;
+          usage[i] = g_rand_int (rand) % 3 == 0 ? 0 : g_rand_int (rand) >> g_rand_int (rand) % 32;
           limit_uj[i] = g_rand_int (rand) >> g_rand_int (rand) % 32;
         }
       const VjAttributionInput input = { .measured_uj = g_rand_int (rand) >> g_rand_int (rand) % 32,
@@ -311,9 +311,9 @@ test_random_inputs_are_conserved (void **state)
                                          .static_uw = g_rand_int (rand) >> g_rand_int (rand) % 32,
                                          .dynamic_limit_uj =
                                              g_rand_boolean (rand) ? NO_LIMIT : g_rand_int (rand) >> 12,
-                                         .busy_ns = (guint64)g_rand_int (rand) << g_rand_int (rand) % 4,
-                                         .debt_limit_ns = 20000000,
-                                         .usage_ns = usage_ns,
+                                         .busy = (guint64)g_rand_int (rand) << g_rand_int (rand) % 4,
+                                         .debt_limit = 20000000,
+                                         .usage = usage,
                                          .limit_uj = g_rand_boolean (rand) ? NULL : limit_uj,
                                          .n = g_rand_int (rand) % (MAX_N + 1) };
       VjAttributionResult result;
@@ -321,14 +321,14 @@ test_random_inputs_are_conserved (void **state)
       for (gsize i = 0; i < input.n; i++)
         {
           sum_uj += energy_uj[i];
-          assert_true (usage_ns[i] > 0 || energy_uj[i] == 0);
+          assert_true (usage[i] > 0 || energy_uj[i] == 0);
           assert_true (input.limit_uj == NULL || energy_uj[i] <= limit_uj[i]);
         }
       assert_int_equal (result.attributed_uj, sum_uj);
       assert_int_equal (sum_uj + result.remainder_uj + result.static_uj, input.measured_uj);
       assert_true (sum_uj + result.remainder_uj <= input.dynamic_limit_uj);
       assert_true (result.remainder_uj <= input.measured_uj && result.static_uj <= input.measured_uj);
-      assert_true (book.usage_debt_ns <= input.debt_limit_ns && book.static_rest_pj < 1000000);
+      assert_true (book.usage_debt <= input.debt_limit && book.static_rest_pj < 1000000);
       assert_true (book.static_owed_uj <= input.static_uw * 60);
     }
 }

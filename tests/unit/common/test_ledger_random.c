@@ -45,7 +45,7 @@ test_random_worlds_are_conserved (void **state)
         }
       for (guint z = 0; z < N_ZONES; z++)
         vj_ledger_measure (world.ledger, z, 0, 0, FALSE);
-      vj_ledger_settle (world.ledger, DEBT_NS);
+      vj_ledger_settle (world.ledger);
       for (guint z = 0; z < N_ZONES; z++)
         assert_int_equal (vj_ledger_totals (world.ledger, z)->measured_uj, world.measured_uj[z]);
       assert_false (text_has (world.ledger, "closed"));
@@ -76,9 +76,9 @@ test_nobody_drifts (void **state)
   VjAccount *a = vj_ledger_open (ledger, "a"), *b = vj_ledger_open (ledger, "b");
   for (int i = 0; i < 100000; i++)
     {
-      vj_account_add_usage (a, 1000);
-      vj_account_add_usage (b, 2000);
-      vj_ledger_add_busy (ledger, 7000);
+      vj_account_add_usage (a, VJ_RESOURCE_CPU, 1000);
+      vj_account_add_usage (b, VJ_RESOURCE_CPU, 2000);
+      vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 7000);
       const guint64 measured_uj = g_rand_int (rand) % 5000;
       vj_ledger_measure (ledger, CORE, measured_uj, TICK_US, FALSE);
       settle_package (ledger, measured_uj);
@@ -104,9 +104,9 @@ test_churn_does_not_drift (void **state)
   for (int i = 0; i < 50000; i++)
     {
       VjAccount *brief = vj_ledger_open (ledger, "brief");
-      vj_account_add_usage (steady, 1000);
-      vj_account_add_usage (brief, 1000);
-      vj_ledger_add_busy (ledger, 3000);
+      vj_account_add_usage (steady, VJ_RESOURCE_CPU, 1000);
+      vj_account_add_usage (brief, VJ_RESOURCE_CPU, 1000);
+      vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 3000);
       const guint64 measured_uj = 3 * (g_rand_int (rand) % 100) + 1;
       sum_uj += measured_uj;
       settle_package (ledger, measured_uj);

@@ -47,10 +47,10 @@ new_ledger (void)
 static void
 bill (VjLedger *ledger, VjAccount *account)
 {
-  vj_account_add_usage (account, 600);
-  vj_ledger_add_busy (ledger, 1000);
+  vj_account_add_usage (account, VJ_RESOURCE_CPU, 600);
+  vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 1000);
   vj_ledger_measure (ledger, 0, 1000000, 1000000, FALSE);
-  vj_ledger_settle (ledger, 0);
+  vj_ledger_settle (ledger);
 }
 
 static VjStored *
