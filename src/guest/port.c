@@ -94,8 +94,8 @@ close_port (VjPort *port)
 static void
 lose_port (VjPort *port, int reason)
 {
-  g_autofree char *why =
-      g_strdup_printf ("the port is gone (%s)", reason == 0 ? "end of stream" : g_strerror (reason));
+  g_autofree char *why = g_strdup_printf ("%s: it is gone (%s)", port->opened,
+                                          reason == 0 ? "end of stream" : g_strerror (reason));
 
   close_port (port);
   port->retry_ms = RETRY_MIN_MS;
@@ -158,7 +158,7 @@ port_event (int fd, guint32 events, gpointer user_data)
   if (!hup)
     set_connected (port, TRUE);
   else if (!port->connected)
-    report_waiting (port, "the host is not connected to the port; it will be seen when it is");
+    report_waiting (port, "the host to connect to the port");
 
   const ReadResult result = read_some (port);
   const int reason = errno;

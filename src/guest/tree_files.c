@@ -20,6 +20,7 @@ typedef struct
   char *
       stage; /* a hidden sibling of dir, where things are built: within dir, consumers would list it as a zone */
   guint mode;
+  gsize known; /* zones that are there: nothing but their value is written */
 } Files;
 
 static int
@@ -166,23 +167,24 @@ create_root (const Files *files, const VjTreeZone *zones, gsize n, GError **erro
 }
 
 static gboolean
-update_zone (const Files *files, const VjTreeZone *zones, gsize n, gsize index, GError **error)
+add_zone (const Files *files, const VjTreeZone *zones, gsize n, gsize index, GError **error)
 {
   g_autofree char *path = vj_tree_zone_path (&zones[index]);
   g_autofree char *full = g_build_filename (files->dir, path, NULL);
 
-  if (exists (full))
-    return !zones[index].live || write_energy (files, full, &zones[index], error);
-  remove_tree (files->stage);
-  return build_zone (files, files->stage, zones, n, index, error) && move (files->stage, full, error);
+  if (!exists (full))
+    {
+      remove_tree (files->stage);
+      if (!build_zone (files, files->stage, zones, n, index, error) || !move (files->stage, full, error))
+        return FALSE;
+    }
+  return make_link (files->dir, &zones[index], error);
 }
 
-/* Packages come before their sub-zones, so whoever reads a sub-zone and then its package never sees more in the part
- * than in the whole. */
+/* Whatever is missing of the tree, be it all. */
 static gboolean
-files_update (gpointer backend, const VjTreeZone *zones, gsize n, GError **error)
+add_missing (const Files *files, const VjTreeZone *zones, gsize n, GError **error)
 {
-  const Files *files = backend;
   g_autofree char *root = g_build_filename (files->dir, ROOT_ZONE, NULL);
 
   if (!exists (root))
@@ -191,9 +193,38 @@ files_update (gpointer backend, const VjTreeZone *zones, gsize n, GError **error
       return exists (files->dir) ? create_root (files, zones, n, error) : create_all (files, zones, n, error);
     }
   for (gsize i = 0; i < n; i++)
-    if (!update_zone (files, zones, n, i, error) || !make_link (files->dir, &zones[i], error))
+    if (!add_zone (files, zones, n, i, error))
       return FALSE;
   return TRUE;
+}
+
+/* Packages come before their sub-zones, so whoever reads a sub-zone and then its package never sees more in the part
+ * than in the whole. */
+static gboolean
+write_energies (const Files *files, const VjTreeZone *zones, gsize n, GError **error)
+{
+  for (gsize i = 0; i < n; i++)
+    {
+      g_autofree char *path = vj_tree_zone_path (&zones[i]);
+      g_autofree char *full = g_build_filename (files->dir, path, NULL);
+      if (zones[i].live && !write_energy (files, full, &zones[i], error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+files_update (gpointer backend, const VjTreeZone *zones, gsize n, GError **error)
+{
+  Files *files = backend;
+
+  if (n > files->known && !add_missing (files, zones, n, error))
+    return FALSE;
+  files->known = n;
+  if (write_energies (files, zones, n, error))
+    return TRUE;
+  files->known = 0; /* perhaps somebody removed it */
+  return FALSE;
 }
 
 static void

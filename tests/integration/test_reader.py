@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -288,6 +289,15 @@ class Files(Contract):
         self.host.show({"package-0": 3}, interval_us=1000000)
         self.assertEqual(self.energies(PACKAGE), [3])
         self.assertIn("cannot write", self.read_log())
+
+    def test_removed_tree_is_built_again(self):
+        self.start()
+        self.host.show({"package-0": 1, "package-0/core": 1}, interval_us=100000)
+        shutil.rmtree(self.tree)
+        self.host.send({"package-0": 2, "package-0/core": 1}, interval_us=100000)
+        self.host.read_hello()
+        self.host.show({"package-0": 3, "package-0/core": 1})
+        self.assertEqual(self.energies(PACKAGE, CORE), [3, 1])
 
 
 class Line(ReaderCase):
