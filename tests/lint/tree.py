@@ -36,6 +36,6 @@ def is_shell(top, path):
 
 def pure_sources(top):
     """Sources of the pure libraries, as src/common/CMakeLists.txt lists them."""
-    listed = re.findall(r"vj_library \((vj-attribution|vj-text|vj-frame) SOURCES ([^)]*?)(?: LINK[^)]*)?\)",
+    listed = re.findall(r"vj_library \((vj-attribution|vj-statistics|vj-text|vj-frame) SOURCES ([^)]*?)(?: LINK[^)]*)?\)",
                         read(top, "src/common/CMakeLists.txt"), re.S)
     return {f"src/common/{source}" for _, sources in listed for source in sources.split()}
