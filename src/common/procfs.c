@@ -13,13 +13,12 @@
 
 /* The rest of a "cpuN ..." line, from N on to its newline: a line without one has been cut short. */
 static gboolean
-parse_cpu_line (VjScan *scan, guint64 *idle_ticks)
+parse_cpu_line (VjScan *scan, guint64 *ret_cpu, guint64 *ret_idle_ticks)
 {
   guint64 ticks[CPU_FIELDS];
-  guint64 cpu;
   VjScan rest;
 
-  if (!vj_scan_u64 (scan, &cpu))
+  if (!vj_scan_u64 (scan, ret_cpu))
     return FALSE;
   for (gsize i = 0; i < CPU_FIELDS; i++)
     {
@@ -30,29 +29,50 @@ parse_cpu_line (VjScan *scan, guint64 *idle_ticks)
     return FALSE;
   if (!vj_scan_line (scan, &rest) || rest.end == scan->end)
     return FALSE;
-  return !__builtin_add_overflow (*idle_ticks, ticks[CPU_IDLE], idle_ticks)
-         && !__builtin_add_overflow (*idle_ticks, ticks[CPU_IOWAIT], idle_ticks)
-         && !__builtin_add_overflow (*idle_ticks, ticks[CPU_STEAL], idle_ticks);
+  return !__builtin_add_overflow (ticks[CPU_IDLE], ticks[CPU_IOWAIT], ret_idle_ticks)
+         && !__builtin_add_overflow (*ret_idle_ticks, ticks[CPU_STEAL], ret_idle_ticks);
+}
+
+static gboolean
+take_cpu_line (VjScan *scan, const guint *group_of_cpu, guint n_cpus, VjProcStat *stats)
+{
+  guint64 cpu;
+  guint64 idle_ticks;
+  VjProcStat *group;
+
+  if (!parse_cpu_line (scan, &cpu, &idle_ticks))
+    return FALSE;
+  group = &stats[cpu < n_cpus ? group_of_cpu[cpu] : 0];
+  group->cpus++;
+  return !__builtin_add_overflow (group->idle_ticks, idle_ticks, &group->idle_ticks);
+}
+
+gboolean
+vj_procfs_parse_stat_groups (const char *text, gsize length, const guint *group_of_cpu, guint n_cpus,
+                             VjProcStat *ret_stats, guint n_groups)
+{
+  VjScan scan = vj_scan_init (text, length);
+  g_autofree VjProcStat *stats = g_new0 (VjProcStat, n_groups);
+  guint lines = 0;
+  VjScan aggregate;
+
+  if (!vj_scan_literal (&scan, "cpu ") || !vj_scan_line (&scan, &aggregate))
+    return FALSE;
+  for (; vj_scan_literal (&scan, "cpu"); lines++)
+    {
+      if (!take_cpu_line (&scan, group_of_cpu, n_cpus, stats))
+        return FALSE;
+    }
+  if (lines == 0)
+    return FALSE;
+  memcpy (ret_stats, stats, n_groups * sizeof stats[0]);
+  return TRUE;
 }
 
 gboolean
 vj_procfs_parse_stat (const char *text, gsize length, VjProcStat *ret_stat)
 {
-  VjScan scan = vj_scan_init (text, length);
-  VjProcStat stat = { 0 };
-  VjScan aggregate;
-
-  if (!vj_scan_literal (&scan, "cpu ") || !vj_scan_line (&scan, &aggregate))
-    return FALSE;
-  for (; vj_scan_literal (&scan, "cpu"); stat.cpus++)
-    {
-      if (!parse_cpu_line (&scan, &stat.idle_ticks))
-        return FALSE;
-    }
-  if (stat.cpus == 0)
-    return FALSE;
-  *ret_stat = stat;
-  return TRUE;
+  return vj_procfs_parse_stat_groups (text, length, NULL, 0, ret_stat, 1);
 }
 
 /* One " NUMBER", perhaps negative (tpgid, priority, nice). */
@@ -131,6 +151,35 @@ vj_procfs_parse_pid_stat (const char *text, gsize length, VjProcPidStat *ret_sta
   if (vj_scan_left (&scan) == 0 || *scan.at != ' ' || __builtin_add_overflow (utime, stime, &stat.cpu_ticks))
     return FALSE;
   *ret_stat = stat;
+  return TRUE;
+}
+
+gboolean
+vj_procfs_parse_processor (const char *text, gsize length, guint *ret_cpu)
+{
+  VjScan scan = vj_scan_init (text, length);
+  char state;
+  guint64 cpu;
+
+  if (!skip_comm (&scan) || !parse_state (&scan, &state))
+    return FALSE;
+  if (!skip_fields (&scan, 35) || !parse_field (&scan, &cpu)) /* ppid (4) to exit_signal (38) */
+    return FALSE;
+  if (vj_scan_left (&scan) == 0 || *scan.at != ' ' || cpu > G_MAXUINT)
+    return FALSE;
+  *ret_cpu = (guint)cpu;
+  return TRUE;
+}
+
+gboolean
+vj_procfs_parse_schedstat (const char *text, gsize length, guint64 *ret_run_ns)
+{
+  VjScan scan = vj_scan_init (text, length);
+  guint64 run_ns;
+
+  if (!vj_scan_u64 (&scan, &run_ns) || !vj_scan_literal (&scan, " "))
+    return FALSE;
+  *ret_run_ns = run_ns;
   return TRUE;
 }
 

@@ -16,6 +16,11 @@ typedef struct
  * is inside user time; it plays no part here. */
 gboolean vj_procfs_parse_stat (const char *text, gsize length, VjProcStat *ret_stat);
 
+/* The same by groups of CPUs (packages): group_of_cpu[cpu] < n_groups for the first n_cpus CPUs, group 0 for the others.
+ * ret_stats: n_groups entries. */
+gboolean vj_procfs_parse_stat_groups (const char *text, gsize length, const guint *group_of_cpu, guint n_cpus,
+                                      VjProcStat *ret_stats, guint n_groups);
+
 typedef struct
 {
   char state;              /* R S D Z T ... */
@@ -25,6 +30,12 @@ typedef struct
 
 /* /proc/PID/stat; comm may hold spaces, parentheses and newlines: fields are counted after the last ')'. */
 gboolean vj_procfs_parse_pid_stat (const char *text, gsize length, VjProcPidStat *ret_stat);
+
+/* Field 39 of /proc/PID/task/TID/stat: the CPU that the thread runs on or last ran on. */
+gboolean vj_procfs_parse_processor (const char *text, gsize length, guint *ret_cpu);
+
+/* The first number of /proc/PID/task/TID/schedstat: time spent on a CPU, in ns (Documentation/scheduler/sched-stats). */
+gboolean vj_procfs_parse_schedstat (const char *text, gsize length, guint64 *ret_run_ns);
 
 /* A pidfile: decimal pid, optional white space after it. */
 gboolean vj_procfs_parse_pid (const char *text, gsize length, int *ret_pid);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
+#include "common/cpu_list.h"
 #include "common/procfs.h"
 
 #include <string.h>
@@ -22,6 +23,52 @@ check_stat (const char *text, gsize size)
   g_string_append (longer, "\nintr 1");
   FUZZ_CHECK (vj_procfs_parse_stat (longer->str, longer->len, &again));
   FUZZ_CHECK (again.cpus == stat.cpus && again.idle_ticks == stat.idle_ticks);
+}
+
+/* The groups add up to the whole. */
+static void
+check_stat_groups (const char *text, gsize size)
+{
+  static const guint group_of_cpu[] = { 2, 1, 0, 1 };
+  VjProcStat whole;
+  VjProcStat groups[3];
+
+  if (!vj_procfs_parse_stat (text, size, &whole))
+    return;
+  FUZZ_CHECK (vj_procfs_parse_stat_groups (text, size, group_of_cpu, 4, groups, 3));
+  FUZZ_CHECK (groups[0].cpus + groups[1].cpus + groups[2].cpus == whole.cpus);
+  FUZZ_CHECK (groups[0].idle_ticks + groups[1].idle_ticks + groups[2].idle_ticks == whole.idle_ticks);
+}
+
+static void
+check_thread (const char *text, gsize size)
+{
+  guint cpu = 77;
+  guint64 run_ns = 77;
+
+  if (vj_procfs_parse_processor (text, size, &cpu))
+    FUZZ_CHECK (memchr (text, ')', size) != NULL);
+  else
+    FUZZ_CHECK (cpu == 77);
+  if (vj_procfs_parse_schedstat (text, size, &run_ns))
+    FUZZ_CHECK (g_ascii_isdigit (text[0]));
+  else
+    FUZZ_CHECK (run_ns == 77);
+}
+
+/* The numbers rise, and there are no more of them than the bound allows. */
+static void
+check_cpu_list (const char *text, gsize size)
+{
+  g_autoptr (GArray) cpus = g_array_new (FALSE, FALSE, sizeof (guint));
+
+  if (!vj_cpu_list_parse (text, size, cpus))
+    FUZZ_CHECK (cpus->len == 0);
+  for (guint i = 0; i < cpus->len; i++)
+    {
+      FUZZ_CHECK (g_array_index (cpus, guint, i) < VJ_CPUS_MAX);
+      FUZZ_CHECK (i == 0 || g_array_index (cpus, guint, i) > g_array_index (cpus, guint, i - 1));
+    }
 }
 
 static void
@@ -66,6 +113,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   const char *text = (const char *)data;
 
   check_stat (text, size);
+  check_stat_groups (text, size);
+  check_thread (text, size);
+  check_cpu_list (text, size);
   check_pid_stat (text, size);
   check_comm (text, size);
   check_pid (text, size);

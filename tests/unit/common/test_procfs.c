@@ -86,6 +86,89 @@ test_stat_cut (void **state)
 }
 
 static void
+test_stat_groups (void **state)
+{
+  static const char text[] = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 0 0 0 1 0 0 0 0\ncpu1 0 0 0 10 0 0 0 5\n"
+                             "cpu3 0 0 0 100 50 0 0 0\ncpu9 0 0 0 1000 0 0 0 0\nintr 1\n";
+  static const guint package_of_cpu[] = { 0, 1, 0, 1 };
+  VjProcStat stats[3] = { { .cpus = 77 } };
+
+  assert_true (vj_procfs_parse_stat_groups (text, strlen (text), package_of_cpu, 4, stats, 3));
+  assert_int_equal (stats[0].cpus, 2); /* CPU 9 is of no known group */
+  assert_int_equal (stats[0].idle_ticks, 1001);
+  assert_int_equal (stats[1].cpus, 2);
+  assert_int_equal (stats[1].idle_ticks, 165);
+  assert_int_equal (stats[2].cpus, 0);
+  assert_int_equal (stats[2].idle_ticks, 0);
+
+  stats[0].cpus = 77;
+  assert_false (vj_procfs_parse_stat_groups (text, strlen (text) - 20, package_of_cpu, 4, stats, 3));
+  assert_int_equal (stats[0].cpus, 77);
+}
+
+#define TASK_TAIL(processor)                                                                                 \
+  " S 1 100 100 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 98 1000 2000 18446744073709551615 1 1 0 0 0 0 0 "      \
+  "4096 0 0 0 0 17 " processor
+
+static void
+test_processor (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    gboolean ok;
+    guint cpu;
+  } cases[] = {
+    { PID_HEAD "(CPU 0/KVM)" TASK_TAIL ("5 0 0 0 0 0\n"), TRUE, 5 },
+    { PID_HEAD "(a) R 1 2)" TASK_TAIL ("255 0"), TRUE, 255 },
+    { PID_HEAD "(a)" TASK_TAIL ("5"), FALSE, 0 }, /* cut short */
+    { PID_HEAD "(a)" TASK_TAIL ("-1 0"), FALSE, 0 },
+    { PID_HEAD "(a)" TASK_TAIL ("4294967296 0"), FALSE, 0 },
+    { PID_HEAD "(a)" TASK_TAIL (""), FALSE, 0 },
+    { PID_HEAD "(a)" PID_TAIL ("5", "6", "7"), FALSE, 0 },
+    { "", FALSE, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gsize length = strlen (cases[i].text);
+      g_autofree char *text = exact_copy (cases[i].text, length);
+      guint cpu = 77;
+
+      assert_int_equal (vj_procfs_parse_processor (text, length, &cpu), cases[i].ok);
+      assert_int_equal (cpu, cases[i].ok ? cases[i].cpu : 77);
+    }
+}
+
+static void
+test_schedstat (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    guint64 run_ns; /* 0: malformed */
+  } cases[] = {
+    { "123456789 72363 1\n", 123456789 },
+    { "18446744073709551615 0 0\n", G_MAXUINT64 },
+    { "18446744073709551616 0 0\n", 0 },
+    { "123", 0 },
+    { "-1 0 0\n", 0 },
+    { " 1 0 0\n", 0 },
+    { "", 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gsize length = strlen (cases[i].text);
+      g_autofree char *text = exact_copy (cases[i].text, length);
+      guint64 run_ns = 77;
+
+      assert_int_equal (vj_procfs_parse_schedstat (text, length, &run_ns), cases[i].run_ns != 0);
+      assert_int_equal (run_ns, cases[i].run_ns != 0 ? cases[i].run_ns : 77);
+    }
+}
+
+static void
 test_pid_stat (void **state)
 {
   static const struct
@@ -166,9 +249,10 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_stat),     cmocka_unit_test (test_stat_many_cpus),
-    cmocka_unit_test (test_stat_cut), cmocka_unit_test (test_pid_stat),
-    cmocka_unit_test (test_pid),
+    cmocka_unit_test (test_stat),      cmocka_unit_test (test_stat_many_cpus),
+    cmocka_unit_test (test_stat_cut),  cmocka_unit_test (test_pid_stat),
+    cmocka_unit_test (test_pid),       cmocka_unit_test (test_stat_groups),
+    cmocka_unit_test (test_processor), cmocka_unit_test (test_schedstat),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
