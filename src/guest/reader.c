@@ -11,7 +11,7 @@
 
 #define STATE_NAME      "virtjoule.state"
 #define GENERATION_NAME "generation"
-#define STATE_MAX       (256 * 1024)
+#define STATE_MAX       262144
 
 struct VjReader
 {
@@ -249,26 +249,39 @@ port_bytes (const char *bytes, gsize length, gpointer user_data)
 
 /* --- life --------------------------------------------------------------------------------------------------- */
 
+static gboolean
+prepare (VjReader *reader, GError **error)
+{
+  static const VjPortFuncs funcs = { .state = port_state, .bytes = port_bytes };
+  const VjReaderOptions *options = reader->options;
+
+  reader->tree = vj_tree_new (options->backend, options->tree, options->mode, error);
+  if (reader->tree == NULL)
+    return FALSE;
+  load_state (reader);
+  /* What was shown before is shown again at once, frozen until the host speaks. */
+  if (!save_state (reader, error) || !update_tree (reader, error))
+    return FALSE;
+  tell_complete (reader);
+  reader->poll = vj_poll_new (NULL, error);
+  if (reader->poll == NULL)
+    return FALSE;
+  reader->port = vj_port_new (reader->poll, &options->port, &funcs, reader);
+  return TRUE;
+}
+
 VjReader *
 vj_reader_new (const VjReaderOptions *options, GError **error)
 {
-  static const VjPortFuncs funcs = { .state = port_state, .bytes = port_bytes };
-  g_autoptr (VjReader) reader = g_new0 (VjReader, 1);
+  VjReader *reader = g_new0 (VjReader, 1);
 
   reader->options = options;
   reader->parent = g_path_get_dirname (options->tree);
   reader->zones = g_array_new (FALSE, FALSE, sizeof (VjTreeZone));
-  reader->tree = vj_tree_new (options->backend, options->tree, options->mode, error);
-  if (reader->tree == NULL)
-    return NULL;
-  load_state (reader);
-  reader->poll = vj_poll_new (NULL, error);
-  /* What was shown before is shown again at once, frozen until the host speaks. */
-  if (reader->poll == NULL || !save_state (reader, error) || !update_tree (reader, error))
-    return NULL;
-  tell_complete (reader);
-  reader->port = vj_port_new (reader->poll, &options->port, &funcs, reader);
-  return g_steal_pointer (&reader);
+  if (prepare (reader, error))
+    return reader;
+  vj_reader_free (reader);
+  return NULL;
 }
 
 void
