@@ -52,24 +52,30 @@ subtract (guint64 from, guint64 amount)
   return from > amount ? from - amount : 0;
 }
 
-/* What a package leaves to its sub-zones: to each account in limit_uj[], and of its dynamic energy as a
- * whole. */
+/* Of a zone, without what is static. */
+static guint64
+dynamic_total (const VjLedgerZone *zone)
+{
+  return zone->totals.attributed_uj - zone->totals.attributed_static_uj + zone->totals.remainder_uj;
+}
+
+/* What a package leaves of its dynamic energy to its sub-zones: to each account in limit_uj[], and as a whole. */
 static guint64
 package_leaves (VjLedger *ledger, const VjLedgerZone *sub_zone)
 {
   const VjLedgerZone *package = vj_ledger_get_zone (ledger, (guint)sub_zone->zone.parent);
   const gsize n = ledger->accounts->len;
-  guint64 left_uj = package->totals.attributed_uj + package->totals.remainder_uj;
-  if (n > 0)
-    memcpy (ledger->limit_uj, package->energy_uj, n * sizeof *ledger->limit_uj);
+  guint64 left_uj = dynamic_total (package);
+  for (gsize i = 0; i < n; i++)
+    ledger->limit_uj[i] = package->energy_uj[i] - package->static_uj[i];
   for (guint z = 0; z < ledger->zones->len; z++)
     {
       const VjLedgerZone *zone = vj_ledger_get_zone (ledger, z);
       if (zone->zone.parent != sub_zone->zone.parent || !vj_zone_is_within_parent (&zone->zone))
         continue;
-      left_uj = subtract (left_uj, zone->totals.attributed_uj + zone->totals.remainder_uj);
+      left_uj = subtract (left_uj, dynamic_total (zone));
       for (gsize i = 0; i < n; i++)
-        ledger->limit_uj[i] = subtract (ledger->limit_uj[i], zone->energy_uj[i]);
+        ledger->limit_uj[i] = subtract (ledger->limit_uj[i], zone->energy_uj[i] - zone->static_uj[i]);
     }
   /* Of the same interval too, or else what the package had to spare under load would count as the sub-zone's
    * at idle. */
@@ -122,6 +128,13 @@ rebase_usage (const VjLedger *ledger, VjLedgerZone *zone)
     memcpy (zone->billed, zone->resource->used, ledger->accounts->len * sizeof *zone->billed);
 }
 
+/* Nobody knows who was there during a gap. */
+static gboolean
+shares_static (const VjLedger *ledger, const VjLedgerZone *zone)
+{
+  return ledger->static_policy != VJ_STATIC_SEPARATE && !zone->gap && !is_the_machines (zone);
+}
+
 static void
 tell_sub_zones (const VjLedger *ledger, gint parent, guint64 dynamic_uj)
 {
@@ -136,10 +149,13 @@ settle_zone (VjLedger *ledger, guint index)
   VjLedgerZone *zone = vj_ledger_get_zone (ledger, index);
   const guint64 owed_before_uj = zone->state.static_owed_uj;
   const VjAttributionResult result = attribute (ledger, zone);
+  const guint64 handed_uj =
+      shares_static (ledger, zone) ? vj_ledger_hand_out_static (ledger, zone, result.static_uj) : 0;
   zone->totals.measured_uj += zone->measured_uj;
-  zone->totals.attributed_uj += result.attributed_uj;
+  zone->totals.attributed_uj += result.attributed_uj + handed_uj;
+  zone->totals.attributed_static_uj += handed_uj;
   zone->totals.remainder_uj += result.remainder_uj;
-  zone->totals.static_uj += result.static_uj;
+  zone->totals.static_uj += result.static_uj - handed_uj;
   if (zone->gap)
     {
       zone->totals.gap_uj += result.remainder_uj;

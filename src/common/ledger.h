@@ -5,11 +5,12 @@
 
 #include "common/attribution.h"
 #include "common/resource.h"
+#include "common/static_policy.h"
 #include "common/zone.h"
 
 /* The account book of one machine: per zone what was measured and where it went, per consumer what it was given.
  * Pure state (no I/O, no clock). In every snapshot and for every zone, to the microjoule:
- *   measured_uj == attributed_uj + remainder_uj + static_uj      gap_uj <= remainder_uj
+ *   measured_uj == attributed_uj + remainder_uj + static_uj   gap_uj <= remainder_uj   attributed_static_uj <= attributed_uj
  * All figures are cumulative and never decrease. */
 typedef struct VjLedger VjLedger;
 
@@ -21,8 +22,9 @@ typedef struct
   guint64 measured_uj;
   guint64 attributed_uj; /* to consumers, closed ones included */
   guint64 remainder_uj;  /* the machine's own: host_uj in the API */
-  guint64 static_uj;
+  guint64 static_uj;     /* kept apart, not handed to anybody */
   guint64 gap_uj;        /* part of remainder_uj that could not be attributed for want of usage */
+  guint64 attributed_static_uj; /* part of attributed_uj: static energy that the policy handed to consumers */
 } VjZoneTotals;
 
 VjLedger *vj_ledger_new (void);
@@ -38,6 +40,12 @@ void vj_ledger_set_resource (VjLedger *ledger, guint zone, VjResource resource);
  * rounding of busy time, CPUs x 2 x 10 ms of /proc/stat). 0 if it is not said: the machine's usage is then taken to be no
  * less than the consumers' sum, as for memory (eq. 4.11). */
 void vj_ledger_set_debt_limit (VjLedger *ledger, VjResource resource, guint64 limit);
+/* Who bears static energy from now on; nobody, if it is not said. The static energy of a gap, and of an interval in which
+ * nobody can bear it, stays apart under every policy. */
+void vj_ledger_set_static_policy (VjLedger *ledger, VjStaticPolicy policy);
+VjStaticPolicy vj_ledger_static_policy (const VjLedger *ledger);
+/* Static energy that intervals have not covered and later ones still owe. */
+guint64 vj_ledger_static_owed_uj (const VjLedger *ledger, guint zone);
 guint vj_ledger_n_zones (const VjLedger *ledger);
 const VjZone *vj_ledger_zone (const VjLedger *ledger, guint zone);
 const VjZoneTotals *vj_ledger_totals (const VjLedger *ledger, guint zone);
@@ -54,6 +62,11 @@ VjAccount *vj_ledger_find (const VjLedger *ledger, const char *key);
 GPtrArray *vj_ledger_accounts (const VjLedger *ledger);
 const char *vj_account_key (const VjAccount *account);
 guint64 vj_account_energy_uj (const VjAccount *account, guint zone);
+/* The part of it that is static energy handed to the consumer. */
+guint64 vj_account_static_uj (const VjAccount *account, guint zone);
+/* What the policy "allocation" weighs the consumer by. 0 counts as 1, and so does what was never said. */
+#define VJ_ALLOCATION_MAX G_GUINT64_CONSTANT (1000000)
+void vj_account_set_allocation (VjAccount *account, guint64 vcpus);
 guint64 vj_account_usage_ns (const VjAccount *account); /* CPU time, cumulative */
 
 /* One tick: first everybody's usage since the last tick, then each zone's energy, then settle. Amounts of a resource that
@@ -75,7 +88,7 @@ void vj_ledger_mark_resource_gap (VjLedger *ledger, VjResource resource);
 void vj_ledger_measure (VjLedger *ledger, guint zone, guint64 measured_uj, guint64 elapsed_us, gboolean gap);
 /* Attributes every zone that has been measured in this tick. A sub-zone (core, uncore) is settled only together with its
  * package: until then its readings add up. Its dynamic energy is at most its package's, of the interval and in all,
- * and for every account core + uncore <= package always. Zones of kind OTHER are the machine's own altogether, unless
+ * and for every account core + uncore <= package always: of dynamic energy, and of the static energy handed to it. Zones of kind OTHER are the machine's own altogether, unless
  * another resource than CPU time was set for them. */
 void vj_ledger_settle (VjLedger *ledger);
 

@@ -6,8 +6,10 @@ zone_free (gpointer data)
 {
   VjLedgerZone *zone = data;
   g_free (zone->energy_uj);
+  g_free (zone->static_uj);
   g_free (zone->billed);
   g_free (zone->carry);
+  g_free (zone->static_carry);
   g_free (zone);
 }
 
@@ -115,10 +117,29 @@ vj_ledger_set_debt_limit (VjLedger *ledger, VjResource resource, guint64 limit)
     limited->debt_limit = limit;
 }
 
+void
+vj_ledger_set_static_policy (VjLedger *ledger, VjStaticPolicy policy)
+{
+  ledger->static_policy = policy;
+}
+
+VjStaticPolicy
+vj_ledger_static_policy (const VjLedger *ledger)
+{
+  return ledger->static_policy;
+}
+
+guint64
+vj_ledger_static_owed_uj (const VjLedger *ledger, guint zone)
+{
+  return vj_ledger_get_zone (ledger, zone)->state.static_owed_uj;
+}
+
 VjLedger *
 vj_ledger_new_like (const VjLedger *ledger)
 {
   VjLedger *like = vj_ledger_new ();
+  like->static_policy = ledger->static_policy;
   for (guint i = 0; i < ledger->resources->len; i++)
     {
       const VjLedgerResource *resource = g_ptr_array_index (ledger->resources, i);
@@ -167,6 +188,8 @@ grow (VjLedger *ledger)
     {
       VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
       zone->energy_uj = g_renew (guint64, zone->energy_uj, ledger->capacity);
+      zone->static_uj = g_renew (guint64, zone->static_uj, ledger->capacity);
+      zone->static_carry = g_renew (VjCarry, zone->static_carry, ledger->capacity);
       zone->billed = g_renew (guint64, zone->billed, ledger->capacity);
       zone->carry = g_renew (VjCarry, zone->carry, ledger->capacity);
     }
@@ -182,6 +205,8 @@ vj_ledger_open (VjLedger *ledger, const char *key)
   account->ledger = ledger;
   account->index = ledger->accounts->len;
   account->key = g_strdup (key);
+  account->allocation = 1;
+  account->born = ledger->births++;
   if (account->index == ledger->capacity)
     grow (ledger);
   g_ptr_array_add (ledger->accounts, account);
@@ -192,6 +217,8 @@ vj_ledger_open (VjLedger *ledger, const char *key)
     {
       VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
       zone->energy_uj[account->index] = 0;
+      zone->static_uj[account->index] = 0;
+      zone->static_carry[account->index] = 0;
       zone->billed[account->index] = 0;
       zone->carry[account->index] = 0;
     }
@@ -212,7 +239,8 @@ account_is_settled (const VjAccount *account)
 }
 
 /* Frees an account and moves the last column into its place. Carries of all participants add up to zero; that
- * of one who leaves goes to the remainder, or else those who stay would settle its account among them. */
+ * of one who leaves goes to the remainder, or else those who stay would settle its account among them. (Of static
+ * energy they do: it has no remainder that could take part.) */
 static void
 account_remove (VjAccount *account)
 {
@@ -224,6 +252,8 @@ account_remove (VjAccount *account)
       const VjCarry carry = zone->state.remainder_carry + zone->carry[to];
       zone->state.remainder_carry = CLAMP (carry, -VJ_CARRY_LIMIT, VJ_CARRY_LIMIT);
       zone->energy_uj[to] = zone->energy_uj[from];
+      zone->static_uj[to] = zone->static_uj[from];
+      zone->static_carry[to] = zone->static_carry[from];
       zone->billed[to] = zone->billed[from];
       zone->carry[to] = zone->carry[from];
     }
@@ -285,6 +315,18 @@ guint64
 vj_account_energy_uj (const VjAccount *account, guint zone)
 {
   return vj_ledger_get_zone (account->ledger, zone)->energy_uj[account->index];
+}
+
+guint64
+vj_account_static_uj (const VjAccount *account, guint zone)
+{
+  return vj_ledger_get_zone (account->ledger, zone)->static_uj[account->index];
+}
+
+void
+vj_account_set_allocation (VjAccount *account, guint64 vcpus)
+{
+  account->allocation = CLAMP (vcpus, 1, VJ_ALLOCATION_MAX);
 }
 
 guint64

@@ -31,9 +31,11 @@ typedef struct
   gboolean gap;
   gboolean fresh;      /* measured in this tick */
   gboolean settled;    /* in this vj_ledger_settle () */
-  guint64 *energy_uj;  /* per account, as are the next two */
+  guint64 *energy_uj;  /* per account, as are the next ones */
+  guint64 *static_uj;  /* part of energy_uj */
   guint64 *billed;
   VjCarry *carry;
+  VjCarry *static_carry;
 } VjLedgerZone;
 
 struct VjLedger
@@ -42,7 +44,9 @@ struct VjLedger
   GPtrArray *resources; /* of VjLedgerResource; the first is CPU */
   GPtrArray *accounts;  /* of VjAccount; the index is the column */
   GHashTable *by_key;   /* open accounts */
+  guint64 births;       /* accounts opened so far */
   gsize capacity;       /* columns allocated */
+  VjStaticPolicy static_policy;
   guint64 *pending;     /* scratch columns of settling */
   guint64 *limit_uj;
   guint64 *part_uj;
@@ -53,6 +57,8 @@ struct VjAccount
   VjLedger *ledger;
   gsize index;
   gboolean closed;
+  guint64 allocation; /* not 0 */
+  guint64 born;       /* the order in which accounts were opened */
   char *key;
 };
 
@@ -62,5 +68,8 @@ VjAccount *vj_ledger_get_account (const VjLedger *ledger, gsize index);
 VjLedgerResource *vj_ledger_get_resource (const VjLedger *ledger, VjResource id);
 /* An empty ledger of the same zones and settings. */
 VjLedger *vj_ledger_new_like (const VjLedger *ledger);
+/* Gives accounts their parts of what is static in the zone's interval, by the ledger's policy. part_uj has, and has
+ * afterwards no longer, the dynamic energy of each account in it. Returns the sum. */
+guint64 vj_ledger_hand_out_static (VjLedger *ledger, VjLedgerZone *zone, guint64 static_uj);
 /* Frees closed accounts that every zone has settled. */
 void vj_ledger_free_settled (VjLedger *ledger);

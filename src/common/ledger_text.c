@@ -12,11 +12,12 @@
 #define NUMBER_MAX (G_GUINT64_CONSTANT (1) << 62)
 
 /* One line per item: a word that names it, then its numbers, with a space before each.
- *   virtjoule-ledger-2
- *   zone ID RESOURCE  MEASURED ATTRIBUTED REMAINDER STATIC GAP  OWED REST DEBT CARRY  PENDING_BUSY MEASURED ELAPSED
- *                     PACKAGE WAITED GAP FRESH
- *   account KEY USAGE_NS {ENERGY PENDING CARRY}   for each zone, in the order of the zone lines
- *   closed KEY ...                                the same, for an account that is closed but not yet settled
+ *   virtjoule-ledger-2 BIRTHS
+ *   zone ID RESOURCE  MEASURED ATTRIBUTED REMAINDER STATIC GAP ATTRIBUTED_STATIC  OWED REST DEBT CARRY
+ *                     PENDING_BUSY MEASURED ELAPSED PACKAGE WAITED GAP FRESH
+ *   account KEY USAGE_NS ALLOCATION BORN {ENERGY STATIC PENDING CARRY STATIC_CARRY}   for each zone, in the order of the
+ *                     zone lines
+ *   closed KEY ...    the same, for an account that is closed but not yet settled
  *   end */
 
 static void
@@ -56,9 +57,11 @@ encode_zone (const VjLedgerZone *zone, GString *out)
 {
   const VjZoneTotals *totals = &zone->totals;
   const VjAttributionState *state = &zone->state;
-  const guint64 before_carry[] = { zone->resource->id,    totals->measured_uj,   totals->attributed_uj,
-                                   totals->remainder_uj,  totals->static_uj,     totals->gap_uj,
-                                   state->static_owed_uj, state->static_rest_pj, state->usage_debt };
+  const guint64 before_carry[] = {
+    zone->resource->id,    totals->measured_uj, totals->attributed_uj,        totals->remainder_uj,
+    totals->static_uj,     totals->gap_uj,      totals->attributed_static_uj, state->static_owed_uj,
+    state->static_rest_pj, state->usage_debt
+  };
   const guint64 after_carry[] = { zone->resource->busy - zone->billed_busy,
                                   zone->measured_uj,
                                   zone->elapsed_us,
@@ -83,12 +86,16 @@ encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
   g_string_append (out, account->closed ? "closed " : "account ");
   g_string_append (out, account->key);
   put_u64 (out, vj_account_usage_ns (account));
+  put_u64 (out, account->allocation);
+  put_u64 (out, account->born);
   for (guint i = 0; i < ledger->zones->len; i++)
     {
       const VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
       put_u64 (out, zone->energy_uj[index]);
+      put_u64 (out, zone->static_uj[index]);
       put_u64 (out, zone->resource->used[index] - zone->billed[index]);
       put_carry (out, zone->carry[index]);
+      put_carry (out, zone->static_carry[index]);
     }
   g_string_append_c (out, '\n');
 }
@@ -96,7 +103,9 @@ encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
 void
 vj_ledger_encode (const VjLedger *ledger, GString *out)
 {
-  g_string_append (out, HEADER "\n");
+  g_string_append (out, HEADER);
+  put_u64 (out, ledger->births);
+  g_string_append_c (out, '\n');
   for (guint i = 0; i < ledger->zones->len; i++)
     encode_zone (vj_ledger_get_zone (ledger, i), out);
   for (gsize i = 0; i < ledger->accounts->len; i++)
@@ -110,6 +119,7 @@ typedef struct
   const char *at, *end;
   guint line;
   gboolean ok;
+  guint64 births;
   VjLedger *ledger;   /* being filled */
   GPtrArray *columns; /* VjLedgerZone of each stored zone; NULL: dropped */
   GPtrArray *changed; /* those of them that were shared by another resource */
@@ -202,7 +212,7 @@ totals_are_conserved (const VjZoneTotals *totals)
   guint64 sum = 0;
   return g_uint64_checked_add (&sum, totals->attributed_uj, totals->remainder_uj)
          && g_uint64_checked_add (&sum, sum, totals->static_uj) && sum == totals->measured_uj
-         && totals->gap_uj <= totals->remainder_uj;
+         && totals->gap_uj <= totals->remainder_uj && totals->attributed_static_uj <= totals->attributed_uj;
 }
 
 /* What has been waiting is of another resource than what will come. */
@@ -232,6 +242,7 @@ decode_zone (Decoder *in)
   zone->totals.remainder_uj = take_u64 (in, NUMBER_MAX);
   zone->totals.static_uj = take_u64 (in, NUMBER_MAX);
   zone->totals.gap_uj = take_u64 (in, NUMBER_MAX);
+  zone->totals.attributed_static_uj = take_u64 (in, NUMBER_MAX);
   zone->state.static_owed_uj = take_u64 (in, NUMBER_MAX);
   zone->state.static_rest_pj = take_u64 (in, 999999);
   zone->state.usage_debt = take_u64 (in, NUMBER_MAX);
@@ -249,6 +260,25 @@ decode_zone (Decoder *in)
     forget_usage (in, zone);
 }
 
+/* What one zone's column holds of an account. */
+static void
+decode_column (Decoder *in, VjLedgerZone *zone, gsize index)
+{
+  const guint64 energy_uj = take_u64 (in, NUMBER_MAX);
+  const guint64 static_uj = take_u64 (in, energy_uj);
+  const guint64 pending = take_u64 (in, NUMBER_MAX);
+  const VjCarry carry = take_carry (in);
+  const VjCarry static_carry = take_carry (in);
+  if (zone == NULL || !in->ok)
+    return;
+  zone->energy_uj[index] = energy_uj;
+  zone->static_uj[index] = static_uj;
+  zone->carry[index] = carry;
+  zone->static_carry[index] = static_carry;
+  if (!g_ptr_array_find (in->changed, zone, NULL))
+    zone->billed[index] -= pending;
+}
+
 static void
 decode_account (Decoder *in, gboolean closed)
 {
@@ -257,26 +287,19 @@ decode_account (Decoder *in, gboolean closed)
   if (!in->ok)
     return;
   VjAccount *account = vj_ledger_open (in->ledger, key);
-  const guint64 usage_ns = take_u64 (in, NUMBER_MAX);
-  vj_ledger_get_resource (in->ledger, VJ_RESOURCE_CPU)->used[account->index] = usage_ns;
+  const gsize index = account->index;
+  vj_ledger_get_resource (in->ledger, VJ_RESOURCE_CPU)->used[index] = take_u64 (in, NUMBER_MAX);
+  account->allocation = take_u64 (in, VJ_ALLOCATION_MAX);
+  require (in, account->allocation > 0);
+  account->born = take_u64 (in, in->births);
+  require (in, account->born < in->births);
   for (guint i = 0; i < in->ledger->zones->len; i++)
     {
       VjLedgerZone *zone = vj_ledger_get_zone (in->ledger, i);
-      zone->billed[account->index] = zone->resource->used[account->index];
+      zone->billed[index] = zone->resource->used[index];
     }
   for (guint i = 0; i < in->columns->len && in->ok; i++)
-    {
-      VjLedgerZone *zone = g_ptr_array_index (in->columns, i);
-      const guint64 energy_uj = take_u64 (in, NUMBER_MAX);
-      const guint64 pending = take_u64 (in, NUMBER_MAX);
-      const VjCarry carry = take_carry (in);
-      if (zone == NULL)
-        continue;
-      zone->energy_uj[account->index] = energy_uj;
-      if (!g_ptr_array_find (in->changed, zone, NULL))
-        zone->billed[account->index] -= pending;
-      zone->carry[account->index] = carry;
-    }
+    decode_column (in, g_ptr_array_index (in->columns, i), index);
   take_line_end (in);
   if (closed)
     vj_ledger_close (in->ledger, account);
@@ -289,12 +312,13 @@ accounts_are_covered (const VjLedger *ledger)
   for (guint z = 0; z < ledger->zones->len; z++)
     {
       const VjLedgerZone *zone = vj_ledger_get_zone (ledger, z);
-      guint64 left_uj = zone->totals.attributed_uj;
+      guint64 left_uj = zone->totals.attributed_uj, static_uj = zone->totals.attributed_static_uj;
       for (gsize i = 0; i < ledger->accounts->len; i++)
         {
-          if (zone->energy_uj[i] > left_uj)
+          if (zone->energy_uj[i] > left_uj || zone->static_uj[i] > static_uj)
             return FALSE;
           left_uj -= zone->energy_uj[i];
+          static_uj -= zone->static_uj[i];
         }
     }
   return TRUE;
@@ -304,6 +328,7 @@ static gboolean
 decode_all (Decoder *in)
 {
   require (in, take (in, HEADER));
+  in->births = take_u64 (in, NUMBER_MAX);
   take_line_end (in);
   while (in->ok && take (in, "zone "))
     decode_zone (in);
@@ -313,6 +338,7 @@ decode_all (Decoder *in)
       require (in, closed || take (in, "account "));
       decode_account (in, closed);
     }
+  in->ledger->births = in->births;
   return in->ok && in->at == in->end && accounts_are_covered (in->ledger);
 }
 

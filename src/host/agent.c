@@ -300,6 +300,7 @@ open_ledger (VjAgent *agent)
   VjFrame *frame = &agent->template.frame;
   guint n_zones = vj_source_n_zones (agent->source);
   agent->ledger = vj_ledger_new ();
+  vj_ledger_set_static_policy (agent->ledger, agent->config->static_policy);
   for (guint i = 0; i < n_zones; i++)
     {
       const VjZone *zone = vj_source_zone (agent->source, i);
@@ -313,7 +314,8 @@ open_ledger (VjAgent *agent)
   agent->template.quantum_uj = MAX (agent->config->quantum_uj, 1);
   g_strlcpy (frame->host, vj_instance_host_id (agent->instance), sizeof frame->host);
   g_strlcpy (frame->source, agent->source->driver->name, sizeof frame->source);
-  g_strlcpy (frame->static_policy, "separate", sizeof frame->static_policy);
+  g_strlcpy (frame->static_policy, vj_static_policy_name (agent->config->static_policy),
+             sizeof frame->static_policy);
   frame->quality = agent->source->driver->quality;
   frame->interval_us = agent->config->interval_us;
 }
@@ -472,6 +474,7 @@ snapshot_zones (const VjAgent *agent, VjSnapshot *snapshot)
       const ZoneView *view = &agent->zones[zone];
       VjZoneSnapshot shown = { .zone = *vj_ledger_zone (agent->ledger, zone),
                                .totals = *vj_ledger_totals (agent->ledger, zone),
+                               .static_owed_uj = vj_ledger_static_owed_uj (agent->ledger, zone),
                                .power_uw = view->power_uw,
                                .readable = view->readable };
       guint64 now_us = vj_clock_monotonic_us ();
@@ -489,6 +492,7 @@ vj_agent_snapshot (VjAgent *agent)
   g_strlcpy (snapshot->host, vj_instance_host_id (agent->instance), sizeof snapshot->host);
   snapshot->source = agent->source->driver->name;
   snapshot->quality = agent->source->driver->quality;
+  snapshot->static_policy = agent->config->static_policy;
   snapshot->counts = agent->source->counts;
   snapshot->age_us = now_us - MIN (now_us, agent->tick_us);
   snapshot->interval_us = agent->config->interval_us;

@@ -102,6 +102,16 @@ put_reading (GString *json, const VjSnapshot *snapshot, guint64 age_us)
   put_u64 (json, "age_us", age_us);
 }
 
+/* One member per zone. */
+static void
+put_per_zone (GString *json, const char *key, const VjSnapshot *snapshot, const guint64 *energy_uj)
+{
+  put_open (json, key, '{');
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    put_u64 (json, vj_snapshot_zone (snapshot, i)->zone.id, energy_uj[i]);
+  g_string_append_c (json, '}');
+}
+
 static void
 put_channel (GString *json, const VjDomainSnapshot *domain)
 {
@@ -135,10 +145,8 @@ put_domain (GString *json, const VjSnapshot *snapshot, const VjDomainSnapshot *d
     put_null (json, "pid");
   put_text (json, "state", vj_domain_state_name (domain->state));
   put_watts (json, domain->power_uw);
-  put_open (json, "energy_uj", '{');
-  for (guint i = 0; i < snapshot->zones->len; i++)
-    put_u64 (json, vj_snapshot_zone (snapshot, i)->zone.id, domain->energy_uj[i]);
-  g_string_append_c (json, '}');
+  put_per_zone (json, "energy_uj", snapshot, domain->energy_uj);
+  put_per_zone (json, "static_uj", snapshot, domain->static_uj);
   put_u64 (json, "cpu_ns", domain->cpu_ns);
   put_text (json, "usage", domain->usage);
   put_text (json, "epoch", domain->epoch);
@@ -158,17 +166,30 @@ vj_api_list_json (const VjSnapshot *snapshot)
   return g_string_free (json, FALSE);
 }
 
+/* Static, dynamic and the host's own are apart under every policy. */
+static void
+put_totals (GString *json, const VjZoneTotals *totals)
+{
+  const guint64 static_total_uj = totals->static_uj + totals->attributed_static_uj;
+  put_u64 (json, "measured_uj", totals->measured_uj);
+  put_u64 (json, "attributed_uj", totals->attributed_uj);
+  put_u64 (json, "host_uj", totals->remainder_uj);
+  put_u64 (json, "static_uj", totals->static_uj);
+  put_u64 (json, "gap_uj", totals->gap_uj);
+  put_u64 (json, "static_total_uj", static_total_uj);
+  put_u64 (json, "attributed_static_uj", totals->attributed_static_uj);
+  put_u64 (json, "dynamic_uj", totals->measured_uj - static_total_uj);
+}
+
 static void
 put_zone (GString *json, const VjSnapshot *snapshot, const VjZoneSnapshot *zone)
 {
   put_open (json, NULL, '{');
   put_text (json, "id", zone->zone.id);
   put_text (json, "name", zone->zone.name);
-  put_u64 (json, "measured_uj", zone->totals.measured_uj);
-  put_u64 (json, "attributed_uj", zone->totals.attributed_uj);
-  put_u64 (json, "host_uj", zone->totals.remainder_uj);
-  put_u64 (json, "static_uj", zone->totals.static_uj);
-  put_u64 (json, "gap_uj", zone->totals.gap_uj);
+  put_totals (json, &zone->totals);
+  put_u64 (json, "static_owed_uj", zone->static_owed_uj);
+  put_text (json, "static_policy", vj_static_policy_name (snapshot->static_policy));
   /* The power of an unreadable zone is not known; its last one must not pass for today's. */
   if (zone->readable)
     put_watts (json, zone->power_uw);

@@ -23,6 +23,18 @@ put_domain_energy (VjMetrics *metrics, const VjSnapshot *snapshot)
 }
 
 static void
+put_domain_static (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_domain_static_joules_total", "counter",
+                     "Part of the domain's energy that is static and was handed to it by static-policy.");
+  for (guint i = 0; i < snapshot->domains->len; i++)
+    for (guint zone = 0; zone < snapshot->zones->len; zone++)
+      vj_metrics_micro (metrics, domain_at (snapshot, i)->static_uj[zone], "domain",
+                        domain_at (snapshot, i)->name, "uuid", domain_at (snapshot, i)->uuid, "zone",
+                        vj_snapshot_zone (snapshot, zone)->zone.id, NULL);
+}
+
+static void
 put_domain_cpu (VjMetrics *metrics, const VjSnapshot *snapshot)
 {
   vj_metrics_family (metrics, "virtjoule_domain_cpu_seconds_total", "counter",
@@ -77,6 +89,21 @@ put_zone_energy (VjMetrics *metrics, const VjSnapshot *snapshot)
                      "Part of the host share that could not be attributed for want of usage.");
   for (guint i = 0; i < snapshot->zones->len; i++)
     vj_metrics_micro (metrics, vj_snapshot_zone (snapshot, i)->totals.gap_uj, "zone",
+                      vj_snapshot_zone (snapshot, i)->zone.id, NULL);
+}
+
+static void
+put_zone_static (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_zone_static_attributed_joules_total", "counter",
+                     "Part of the attributed share that is static and was handed out by static-policy.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_micro (metrics, vj_snapshot_zone (snapshot, i)->totals.attributed_static_uj, "zone",
+                      vj_snapshot_zone (snapshot, i)->zone.id, NULL);
+  vj_metrics_family (metrics, "virtjoule_zone_static_owed_joules", "gauge",
+                     "Static energy that the zone has not covered yet and still owes.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_micro (metrics, vj_snapshot_zone (snapshot, i)->static_owed_uj, "zone",
                       vj_snapshot_zone (snapshot, i)->zone.id, NULL);
 }
 
@@ -151,9 +178,11 @@ vj_api_metrics (const VjSnapshot *snapshot)
 {
   VjMetrics *metrics = vj_metrics_new ();
   put_domain_energy (metrics, snapshot);
+  put_domain_static (metrics, snapshot);
   put_domain_cpu (metrics, snapshot);
   put_domain_channels (metrics, snapshot);
   put_zone_energy (metrics, snapshot);
+  put_zone_static (metrics, snapshot);
   put_zone_health (metrics, snapshot);
   put_source (metrics, snapshot);
   put_agent (metrics, snapshot);

@@ -43,6 +43,8 @@ static const Setting settings[] = {
     "Socket and account book (/run/virtjoule)" },
   { "agent", "state-dir", vj_value_path, FIELD (roots.state_dir), "DIR",
     "What outlives a reboot (/var/lib/virtjoule)" },
+  { "attribution", "static-policy", vj_value_static_policy, FIELD (static_policy), "POLICY",
+    "Who bears static energy: separate, even, proportional or allocation (separate)" },
   { "powercap", "max-watts", vj_value_max_watts, FIELD (max_power_uw), NULL, NULL },
   { "model", "idle-watts", vj_value_watts, FIELD (model_idle_uw), NULL, NULL },
   { "model", "full-watts", vj_value_watts, FIELD (model_full_uw), NULL, NULL },

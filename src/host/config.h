@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/roots.h"
+#include "common/static_policy.h"
 
 #include <glib.h>
 
@@ -20,6 +21,7 @@ typedef struct
   char *libvirt_uri;     /* "none": no libvirt */
   VjSourceChoice source; /* auto: powercap, or model only where no meter exists */
   GHashTable *static_uw; /* zone id -> guint64* µW */
+  VjStaticPolicy static_policy;
   guint64 max_power_uw;  /* plausibility bound of one zone */
   guint64 model_idle_uw; /* 0: by core count */
   guint64 model_full_uw;

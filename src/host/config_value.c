@@ -105,6 +105,14 @@ vj_value_source (gpointer field, const char *value, GError **error)
 }
 
 gboolean
+vj_value_static_policy (gpointer field, const char *value, GError **error)
+{
+  if (vj_static_policy_parse (value, field))
+    return TRUE;
+  return vj_value_refuse (error, value, "separate, even, proportional, allocation");
+}
+
+gboolean
 vj_value_interval (gpointer field, const char *value, GError **error)
 {
   guint64 interval_us = 0;

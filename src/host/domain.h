@@ -19,6 +19,7 @@ typedef struct
   char *name;          /* shown, never trusted */
   const char *manager; /* "libvirt" */
   VjDomainState state;
+  guint vcpus;        /* that it may use now, 0 if the watcher cannot tell */
   int pid;            /* QEMU's, 0 if the watcher cannot tell */
   char *channel_path; /* unix socket of port org.virtjoule.energy.0 in the live definition, or NULL */
 } VjDomainInfo;

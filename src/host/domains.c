@@ -18,6 +18,7 @@ typedef struct
   VjDomainState state;
   const char *manager;
   char *name;
+  guint vcpus;           /* 0: not known */
   VjStoredDomain stored; /* identity, epoch and last raw usage, in the form that the store keeps */
   VjProcess *process;
   VjPollWatch *exit_watch;
@@ -188,6 +189,7 @@ begin_run (Domain *domain, int pid, guint64 interval_start_us)
     }
   new_epoch (domain->stored.epoch);
   domain->account = vj_ledger_open (domain->table->ledger, domain->stored.epoch);
+  vj_account_set_allocation (domain->account, domain->vcpus);
   domain->shown_uj = 0;
   gboolean born_in_interval = domain->stored.start_us > interval_start_us;
   domain->stored.usage_ns = born_in_interval ? 0 : usage_ns;
@@ -244,6 +246,9 @@ vj_domains_present (VjDomains *domains, const VjDomainInfo *info, guint64 interv
       end_run (domain);
       begin_run (domain, info->pid, interval_start_us);
     }
+  domain->vcpus = info->vcpus;
+  if (domain->account != NULL)
+    vj_account_set_allocation (domain->account, domain->vcpus);
 }
 
 void
@@ -406,7 +411,10 @@ snapshot_domain (const Domain *domain, guint64 newest_us)
     {
       snapshot->cpu_ns = vj_account_usage_ns (domain->account);
       for (guint zone = 0; zone < n_zones; zone++)
-        snapshot->energy_uj[zone] = vj_account_energy_uj (domain->account, zone);
+        {
+          snapshot->energy_uj[zone] = vj_account_energy_uj (domain->account, zone);
+          snapshot->static_uj[zone] = vj_account_static_uj (domain->account, zone);
+        }
     }
   snapshot_channel (domain, newest_us, snapshot);
   return snapshot;

@@ -320,6 +320,7 @@ describe (const VjLibvirtConnection *connection, virDomainPtr domain, VjLibvirtF
   info->pid = vj_pidfile_read (connection->procfs, connection->rundir, info->name);
   xml = virDomainGetXMLDesc (domain, 0);
   info->channel_path = xml ? vj_libvirt_xml_channel_path (xml, PORT_NAME) : NULL;
+  info->vcpus = xml ? vj_libvirt_xml_vcpus (xml) : 0;
   free (xml);
 }
 

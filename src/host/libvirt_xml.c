@@ -95,3 +95,57 @@ vj_libvirt_xml_channel_path (const char *xml, const char *port_name)
     g_clear_pointer (&search.found, g_free);
   return search.found;
 }
+
+typedef struct
+{
+  gboolean in_vcpu;
+  GString *count;
+} VcpuSearch;
+
+static void
+start_vcpu (GMarkupParseContext *context, const char *element, const char **names, const char **values,
+            gpointer user_data, GError **error)
+{
+  static const char *const vcpu[] = { "vcpu", "domain", NULL };
+  VcpuSearch *search = user_data;
+  const char *current = attribute (names, values, "current");
+
+  search->in_vcpu = stack_is (g_markup_parse_context_get_element_stack (context), vcpu) && !current;
+  if (current && stack_is (g_markup_parse_context_get_element_stack (context), vcpu))
+    g_string_assign (search->count, current);
+}
+
+static void
+end_vcpu (GMarkupParseContext *context, const char *element, gpointer user_data, GError **error)
+{
+  VcpuSearch *search = user_data;
+
+  search->in_vcpu = FALSE;
+}
+
+static void
+read_vcpu (GMarkupParseContext *context, const char *text, gsize length, gpointer user_data, GError **error)
+{
+  const VcpuSearch *search = user_data;
+
+  if (search->in_vcpu)
+    g_string_append_len (search->count, text, (gssize)length);
+}
+
+guint
+vj_libvirt_xml_vcpus (const char *xml)
+{
+  static const GMarkupParser parser = { .start_element = start_vcpu,
+                                        .end_element = end_vcpu,
+                                        .text = read_vcpu };
+  g_autoptr (GString) count = g_string_new (NULL);
+  VcpuSearch search = { .count = count };
+  g_autoptr (GMarkupParseContext) context = g_markup_parse_context_new (&parser, 0, &search, NULL);
+  guint64 vcpus = 0;
+
+  if (!g_markup_parse_context_parse (context, xml, -1, NULL)
+      || !g_markup_parse_context_end_parse (context, NULL))
+    return 0;
+  return g_ascii_string_to_unsigned (g_strstrip (count->str), 10, 1, G_MAXINT, &vcpus, NULL) ? (guint)vcpus
+                                                                                             : 0;
+}

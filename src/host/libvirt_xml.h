@@ -7,3 +7,7 @@
  * listens (mode='bind') for the virtio port called port_name: domain/devices/channel only, since <metadata> may hold
  * anything. Pure. The absolute path is the caller's (g_free); NULL if there is no such channel or no such XML. */
 char *vj_libvirt_xml_channel_path (const char *xml, const char *port_name);
+
+/* How many vCPUs the domain has now (https://libvirt.org/formatdomain.html#cpu-allocation): domain/vcpu, its attribute
+ * "current" where only a part of them is in use. 0 if the XML does not say. Pure. */
+guint vj_libvirt_xml_vcpus (const char *xml);

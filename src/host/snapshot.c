@@ -7,6 +7,7 @@ domain_free (gpointer data)
   VjDomainSnapshot *domain = data;
   g_free (domain->name);
   g_free (domain->energy_uj);
+  g_free (domain->static_uj);
   g_free (domain);
 }
 
@@ -24,6 +25,7 @@ vj_domain_snapshot_new (guint n_zones)
 {
   VjDomainSnapshot *domain = g_new0 (VjDomainSnapshot, 1);
   domain->energy_uj = g_new0 (guint64, n_zones);
+  domain->static_uj = g_new0 (guint64, n_zones);
   return domain;
 }
 

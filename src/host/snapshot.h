@@ -11,6 +11,7 @@ typedef struct
 {
   VjZone zone;
   VjZoneTotals totals;
+  guint64 static_owed_uj;
   guint64 power_uw; /* measured, over the last interval */
   gboolean readable;
   guint64 age_us; /* since the last successful reading */
@@ -28,6 +29,7 @@ typedef struct
   const char *usage; /* vj_usage_kind_name (), or NULL while unknown */
   char epoch[VJ_SESSION_LENGTH + 1];
   guint64 *energy_uj;   /* one per zone */
+  guint64 *static_uj;   /* part of it, one per zone */
   gboolean has_channel; /* its definition has the port */
   VjChannelStatus channel;
   guint64 channel_lag_us; /* newest reading minus the last acknowledged one; 0 if none was acknowledged */
@@ -39,6 +41,7 @@ typedef struct
   char host[37];
   const char *source; /* "powercap", "model" */
   VjQuality quality;
+  VjStaticPolicy static_policy;
   VjSourceCounts counts;
   guint64 age_us;      /* of the newest tick */
   guint64 interval_us; /* nominal */

@@ -49,12 +49,12 @@ class Options(unittest.TestCase):
 
 
 def members(value):
-    """The names of all members within, but for the zones of energy_uj, whose names are not ours."""
+    """The names of all members within, but for zones, whose names are not ours."""
     if isinstance(value, list):
         return set().union(*(members(element) for element in value))
     if not isinstance(value, dict):
         return set()
-    return set(value).union(*(members(inner) for key, inner in value.items() if key != "energy_uj"))
+    return set(value).union(*(members(inner) for key, inner in value.items() if key not in ("energy_uj", "static_uj")))
 
 
 class Fields(unittest.TestCase):

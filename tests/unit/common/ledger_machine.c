@@ -33,6 +33,12 @@ new_machine (guint64 static_uw)
   return ledger;
 }
 
+static guint64
+dynamic_uj (const VjZoneTotals *totals)
+{
+  return totals->measured_uj - totals->static_uj - totals->attributed_static_uj;
+}
+
 /* In every snapshot. */
 void
 check_books (const VjLedger *ledger)
@@ -41,10 +47,17 @@ check_books (const VjLedger *ledger)
   for (guint z = 0; z < vj_ledger_n_zones (ledger); z++)
     {
       const VjZoneTotals *totals = vj_ledger_totals (ledger, z);
-      guint64 sum_uj = 0;
+      guint64 sum_uj = 0, static_uj = 0;
       for (guint i = 0; i < accounts->len; i++)
-        sum_uj += vj_account_energy_uj (accounts->pdata[i], z);
+        {
+          sum_uj += vj_account_energy_uj (accounts->pdata[i], z);
+          static_uj += vj_account_static_uj (accounts->pdata[i], z);
+          assert_true (vj_account_static_uj (accounts->pdata[i], z)
+                       <= vj_account_energy_uj (accounts->pdata[i], z));
+        }
       assert_true (sum_uj <= totals->attributed_uj);
+      assert_true (static_uj <= totals->attributed_static_uj);
+      assert_true (totals->attributed_static_uj <= totals->attributed_uj);
       assert_int_equal (totals->measured_uj,
                         totals->attributed_uj + totals->remainder_uj + totals->static_uj);
       assert_true (totals->gap_uj <= totals->remainder_uj);
@@ -59,8 +72,8 @@ check_books (const VjLedger *ledger)
   const VjZoneTotals *package = vj_ledger_totals (ledger, PACKAGE), *core = vj_ledger_totals (ledger, CORE),
                      *uncore = vj_ledger_totals (ledger, UNCORE);
   assert_true (core->attributed_uj + uncore->attributed_uj <= package->attributed_uj);
-  assert_true (core->measured_uj - core->static_uj + uncore->measured_uj - uncore->static_uj
-               <= package->measured_uj - package->static_uj);
+  assert_true (core->attributed_static_uj + uncore->attributed_static_uj <= package->attributed_static_uj);
+  assert_true (dynamic_uj (core) + dynamic_uj (uncore) <= dynamic_uj (package));
   assert_int_equal (vj_ledger_totals (ledger, OTHER)->attributed_uj, 0);
 }
 
@@ -117,7 +130,7 @@ births_and_deaths (World *world)
   if (accounts->len < MAX_OPEN && g_rand_int (world->rand) % 8 == 0)
     {
       g_autofree char *key = g_strdup_printf ("k%u", world->born++);
-      vj_ledger_open (world->ledger, key);
+      vj_account_set_allocation (vj_ledger_open (world->ledger, key), g_rand_int (world->rand) % 9);
     }
   VjAccount *victim = pick_by_key (world);
   if (victim != NULL && g_rand_int (world->rand) % 8 == 0)
@@ -181,6 +194,7 @@ void
 world_init (World *world, guint32 seed)
 {
   *world = (World){ .rand = g_rand_new_with_seed (seed), .ledger = new_machine (seed % 3 * 19999999) };
+  vj_ledger_set_static_policy (world->ledger, (VjStaticPolicy)(seed / 2 % 4));
   if (seed % 2 == 0)
     return;
   vj_ledger_set_resource (world->ledger, DRAM, VJ_RESOURCE_MEMORY);

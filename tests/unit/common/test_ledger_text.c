@@ -46,13 +46,13 @@ test_round_trip_continues (void **state)
     }
 }
 
-static const char STORED[] = "virtjoule-ledger-2\n"
-                             "zone package-0 0 100 60 30 10 5 7 8 9 -10 11 0 0 0 0 0 0\n"
-                             "zone package-0/core 0 50 20 30 0 0 0 0 0 4 11 3 1000 50 2 0 1\n"
-                             "zone package-9 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
-                             "zone package-9/core 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
-                             "account a 500 40 6 -7 15 8 9 8 0 0 8 0 0\n"
-                             "closed b 20 10 6 -7 5 8 9 0 0 0 0 0 0\n"
+static const char STORED[] = "virtjoule-ledger-2 8\n"
+                             "zone package-0 0 100 60 30 10 5 20 7 8 9 -10 11 0 0 0 0 0 0\n"
+                             "zone package-0/core 0 50 20 30 0 0 6 0 0 0 4 11 3 1000 50 2 0 1\n"
+                             "zone package-9 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
+                             "zone package-9/core 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
+                             "account a 500 2 7 40 12 6 -7 3 15 6 8 9 -4 8 0 0 0 0 8 0 0 0 0\n"
+                             "closed b 20 1 5 10 8 6 -7 0 5 0 8 9 0 0 0 0 0 0 0 0 0 0 0\n"
                              "end\n";
 
 static void
@@ -70,19 +70,21 @@ test_decode_by_zone_id (void **state)
   check_zone (ledger, PACKAGE, 60, 30, 10, 5);
   check_zone (ledger, CORE, 20, 30, 0, 0);
   check_zone (ledger, PACKAGE_1, 0, 0, 0, 0);
-  assert_true (text_has (ledger, "\nzone package-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"));
-  assert_true (text_has (ledger, "\naccount a 500 40 6 -7 15 8 9 0 0 0 0 0 0 0 0 0"));
-  assert_true (text_has (ledger, "\nclosed b 20 10 6 -7 5 8 9 0"));
-  assert_true (text_has (ledger, "\nzone package-0/core 0 50 20 30 0 0 0 0 0 4 11 3 1000 50 2 0 1\n"));
+  assert_int_equal (vj_account_static_uj (a, PACKAGE), 12);
+  assert_int_equal (vj_ledger_totals (ledger, PACKAGE)->attributed_static_uj, 20);
+  assert_true (text_has (ledger, "\nzone package-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"));
+  assert_true (text_has (ledger, "\naccount a 500 2 7 40 12 6 -7 3 15 6 8 9 -4 0 0 0 0 0 0 0 0 0"));
+  assert_true (text_has (ledger, "\nclosed b 20 1 5 10 8 6 -7 0 5 0 8 9 0"));
+  assert_true (text_has (ledger, "\nzone package-0/core 0 50 20 30 0 0 6 0 0 0 4 11 3 1000 50 2 0 1\n"));
 }
 
 /* A core whose package is not stored starts anew with it: else it would stand above it. */
 static void
 test_decode_drops_orphans (void **state)
 {
-  static const char text[] = "virtjoule-ledger-2\n"
-                             "zone package-0/core 0 50 20 30 0 0 0 0 0 4 0 0 0 0 0 0 0\n"
-                             "account a 500 20 0 0\n"
+  static const char text[] = "virtjoule-ledger-2 8\n"
+                             "zone package-0/core 0 50 20 30 0 0 0 0 0 0 4 0 0 0 0 0 0 0\n"
+                             "account a 500 1 0 20 0 0 0 0\n"
                              "end\n";
   g_autoptr (VjLedger) ledger = new_machine (0);
   assert_true (vj_ledger_decode (ledger, text, strlen (text), NULL));
@@ -107,12 +109,16 @@ test_malformed_text_is_refused (void **state)
 {
   static const char *const edits[][2] = {
     { "ledger-2", "ledger-1" },
-    { "-2\n", "-2 \n" },
+    { "-2 8\n", "-2 8 \n" },
+    { "-2 8\n", "-2\n" },
+    { "-2 8\n", "-2 7\n" },
     { "end\n", "end\nend\n" },
     { "end\n", "end" },
     { "100 60 30", "100 60 31" },
     { "package-0 0 100", "package-0 1003 100" },
-    { "10 5 7", "10 31 7" },
+    { "10 5 20", "10 31 20" },
+    { "5 20 7", "5 61 7" },
+    { "5 20 7", "5 19 7" },
     { "7 8 9 -10", "7 1000000 9 -10" },
     { "-10 11", "- 11" },
     { "-10 11", "-10 4611686018427387905" },
@@ -121,12 +127,16 @@ test_malformed_text_is_refused (void **state)
     { "closed b", "account a" },
     { "closed b", "closed  b" },
     { "account a", "account " },
-    { "a 500 40", "a 500 51" },
-    { "40 6 -7", "40 4611686018427387905 -7" },
+    { "2 7 40", "2 7 51" },
+    { "2 7 40 12", "2 7 40 41" },
+    { "a 500 2", "a 500 0" },
+    { "a 500 2", "a 500 1000001" },
+    { "-7 3 15", "-7 274877906945 15" },
+    { "12 6 -7", "12 4611686018427387905 -7" },
     { "a 500", "a -500" },
     { "a 500", "a 99999999999999999999" },
-    { "8 0 0\nclosed", "8 0\nclosed" },
-    { "8 0 0\nclosed", "8 0 0 0\nclosed" },
+    { "8 0 0 0 0\nclosed", "8 0 0 0\nclosed" },
+    { "8 0 0 0 0\nclosed", "8 0 0 0 0 0\nclosed" },
     { "50 2 0 1", "50 2 2 1" },
     { "50 2 0 1", "50 601 0 1" },
     { "zone package-0 ", "Zone package-0 " },

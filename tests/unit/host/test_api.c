@@ -18,7 +18,9 @@ static void
 add_zone (VjSnapshot *snapshot, const char *name, int parent, const VjZoneTotals *totals, gboolean readable)
 {
   const VjZone *outer = parent >= 0 ? &vj_snapshot_zone (snapshot, (guint)parent)->zone : NULL;
-  VjZoneSnapshot zone = { .totals = *totals, .power_uw = 20500001, .readable = readable };
+  VjZoneSnapshot zone = {
+    .totals = *totals, .static_owed_uj = 1500000, .power_uw = 20500001, .readable = readable
+  };
   zone.age_us = readable ? 400000 : 73400000;
   assert_true (vj_zone_init (&zone.zone, name, outer, parent));
   g_array_append_val (snapshot->zones, zone);
@@ -33,7 +35,10 @@ add_domain (VjSnapshot *snapshot, const char *name, const char *uuid, guint64 en
   g_strlcpy (domain->epoch, "00112233445566aa", sizeof domain->epoch);
   domain->manager = "libvirt";
   for (guint i = 0; i < snapshot->zones->len; i++)
-    domain->energy_uj[i] = energy_uj / (i + 1);
+    {
+      domain->energy_uj[i] = energy_uj / (i + 1);
+      domain->static_uj[i] = domain->energy_uj[i] / 3;
+    }
   g_ptr_array_add (snapshot->domains, domain);
   return domain;
 }
@@ -76,6 +81,7 @@ snapshot_new (void)
   g_strlcpy (snapshot->host, "99999999-2222-4333-8444-555555555555", sizeof snapshot->host);
   snapshot->source = "powercap";
   snapshot->quality = VJ_QUALITY_MEASURED;
+  snapshot->static_policy = VJ_STATIC_PROPORTIONAL;
   snapshot->counts = (VjSourceCounts){ .wraps = 1, .resets = 2, .rejected = 3, .gaps = 4, .failures = 5 };
   snapshot->age_us = 400000;
   snapshot->interval_us = 1000000;
@@ -85,12 +91,12 @@ snapshot_new (void)
   snapshot->libvirt_uri = "qemu:///system";
   snapshot->libvirt_connected = TRUE;
   add_zone (snapshot, "package-0", -1,
-            &(VjZoneTotals){ 1000 * J + 3, 500 * J + 1, 300 * J + 2, 200 * J, 5 * J }, TRUE);
-  add_zone (snapshot, "core", 0, &(VjZoneTotals){ 600 * J, 400 * J, 200 * J, 0, 0 }, TRUE);
-  add_zone (snapshot, "dram", 0, &(VjZoneTotals){ 40 * J, 0, 40 * J, 0, 40 * J }, FALSE);
+            &(VjZoneTotals){ 1000 * J + 3, 500 * J + 1, 300 * J + 2, 200 * J, 5 * J, 20 * J }, TRUE);
+  add_zone (snapshot, "core", 0, &(VjZoneTotals){ 600 * J, 400 * J, 200 * J, 0, 0, 0 }, TRUE);
+  add_zone (snapshot, "dram", 0, &(VjZoneTotals){ 40 * J, 0, 40 * J, 0, 40 * J, 0 }, FALSE);
   add_zone (snapshot, "psys", -1,
             &(VjZoneTotals){ G_GUINT64_CONSTANT (9000000000000000001), 0,
-                             G_GUINT64_CONSTANT (9000000000000000001), 0, 0 },
+                             G_GUINT64_CONSTANT (9000000000000000001), 0, 0, 0 },
             TRUE);
   add_domains (snapshot);
   return snapshot;

@@ -76,6 +76,7 @@ assert_defaults (const VjConfig *config)
   assert_int_equal (config->model_idle_uw, 0);
   assert_int_equal (config->model_full_uw, 0);
   assert_int_equal (config->quantum_uj, VJ_UJ_PER_MJ);
+  assert_int_equal (config->static_policy, VJ_STATIC_SEPARATE);
   assert_null (config->metrics_listen);
   assert_false (config->show_version);
 }
@@ -97,7 +98,8 @@ test_options (void **state)
   g_autoptr (VjConfig) config =
       parse_text (*state, "", -1,
                   "--interval 200ms --source model --metrics-listen '[::1]:9177' --libvirt-uri none "
-                  "--libvirt-rundir /a --sysfs /b --procfs=/c --cgroupfs /d --runtime-dir /e --state-dir /f",
+                  "--libvirt-rundir /a --sysfs /b --procfs=/c --cgroupfs /d --runtime-dir /e --state-dir /f "
+                  "--static-policy even",
                   &error);
   assert_null (error);
   assert_int_equal (config->interval_us, 200 * VJ_US_PER_MS);
@@ -110,6 +112,7 @@ test_options (void **state)
   assert_string_equal (config->roots.cgroupfs, "/d");
   assert_string_equal (config->roots.runtime_dir, "/e");
   assert_string_equal (config->roots.state_dir, "/f");
+  assert_int_equal (config->static_policy, VJ_STATIC_EVEN);
 }
 
 static void
@@ -149,6 +152,8 @@ test_file (void **state)
                      "max-watts = 350.25\n"
                      "[guest]\n"
                      "resolution = 1uJ\n"
+                     "[attribution]\n"
+                     "static-policy = allocation\n"
                      "[agent]\n"
                      "source = powercap";
   g_autoptr (GError) error = NULL;
@@ -164,6 +169,7 @@ test_file (void **state)
   assert_int_equal (config->model_full_uw, 7 * VJ_UW_PER_W);
   assert_int_equal (config->max_power_uw, 350250000);
   assert_int_equal (config->quantum_uj, 1);
+  assert_int_equal (config->static_policy, VJ_STATIC_ALLOCATION);
   assert_int_equal (config->source, VJ_SOURCE_POWERCAP);
 }
 
@@ -189,7 +195,7 @@ typedef struct
 
 static const BadFile bad_files[] = {
   { "interval = 1s\n", 1, "\"interval\"", "[agent]" },
-  { "\n[agnet]\n", 2, "\"[agnet]\"", "[static-watts], [agent], [powercap], [model], [guest]" },
+  { "\n[agnet]\n", 2, "\"[agnet]\"", "[static-watts], [agent], [attribution], [powercap], [model], [guest]" },
   { "[agent\n", 1, "\"[agent\"", "[agent]" },
   { "[]\n", 1, "\"[]\"", "[static-watts]" },
   { "[\n", 1, "\"[\"", "[static-watts]" },
@@ -224,6 +230,8 @@ static const BadFile bad_files[] = {
   { "[static-watts]\npackage 0 = 20\n", 2, "\"package 0\"", "package-0/dram" },
   { "[static-watts]\npackage-0/ = 20\n", 2, "\"package-0/\"", "package-0/dram" },
   { "[static-watts]\n/core = 20\n", 2, "\"/core\"", "package-0/dram" },
+  { "[attribution]\nstatic-policy = fair\n", 2, "static-policy: \"fair\"",
+    "separate, even, proportional, allocation" },
   { "[powercap]\nmax-watts = 0\n", 2, "max-watts: \"0\"", "1 to 1000000" },
   { "[model]\nidle-watts = 50\nfull-watts = 20\n", 3, "idle-watts is more", "at most" },
   { "[model]\nfull-watts = 20\nidle-watts = 50\n", 3, "idle-watts is more", "at most" },

@@ -86,12 +86,38 @@ finds_the_channel (void **state)
     assert_null (path);
 }
 
+static void
+counts_vcpus (void **state)
+{
+  static const struct
+  {
+    const char *xml;
+    guint vcpus;
+  } vcpu_cases[] = {
+    { "<domain><vcpu>4</vcpu></domain>", 4 },
+    { "<domain><vcpu placement='static' cpuset='0-3'>\n 16 \n</vcpu></domain>", 16 },
+    { "<domain><vcpu placement='static' current='2'>4</vcpu></domain>", 2 },
+    { "<domain><vcpu>4</vcpu><vcpus><vcpu id='0' enabled='yes'/></vcpus></domain>", 4 },
+    { "<domain><vcpu>4</vcpu><metadata><vcpu>9</vcpu><domain><vcpu>8</vcpu></domain></metadata></domain>",
+      4 },
+    { "<domain><metadata><x current='7'/></metadata></domain>", 0 },
+    { "<domain><vcpu>0</vcpu></domain>", 0 },
+    { "<domain><vcpu>-1</vcpu></domain>", 0 },
+    { "<domain><vcpu>99999999999</vcpu></domain>", 0 },
+    { "<domain><vcpu>4</vcpu>", 0 },
+    { "", 0 },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (vcpu_cases); i++)
+    assert_int_equal (vj_libvirt_xml_vcpus (vcpu_cases[i].xml), vcpu_cases[i].vcpus);
+}
+
 int
 main (void)
 {
-  struct CMUnitTest tests[G_N_ELEMENTS (cases)] = { 0 };
+  struct CMUnitTest tests[G_N_ELEMENTS (cases) + 1] = { 0 };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     tests[i] = (struct CMUnitTest){ cases[i].title, finds_the_channel, NULL, NULL, (void *)&cases[i] };
+  tests[G_N_ELEMENTS (cases)] = (struct CMUnitTest)cmocka_unit_test (counts_vcpus);
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/ledger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "ledger_machine.h"
+
+static VjLedger *
+new_shared (VjStaticPolicy policy, guint64 static_uw)
+{
+  VjLedger *ledger = new_machine (static_uw);
+  vj_ledger_set_static_policy (ledger, policy);
+  return ledger;
+}
+
+static void
+test_names (void **state)
+{
+  static const char *const names[] = { "separate", "even", "proportional", "allocation" };
+  VjStaticPolicy policy = VJ_STATIC_SEPARATE;
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      assert_true (vj_static_policy_parse (names[i], &policy));
+      assert_int_equal (policy, i);
+      assert_string_equal (vj_static_policy_name (policy), names[i]);
+    }
+  assert_false (vj_static_policy_parse ("Even", &policy));
+  assert_int_equal (policy, VJ_STATIC_ALLOCATION);
+}
+
+/* 400 of 1000 are static; a uses 20 and b 40 of 100; they have 1 and 3 vCPUs. */
+static void
+test_policies (void **state)
+{
+  static const struct
+  {
+    VjStaticPolicy policy;
+    guint64 a_uj, b_uj, a_static_uj, b_static_uj, static_uj;
+  } cases[] = {
+    { VJ_STATIC_SEPARATE, 120, 240, 0, 0, 400 },
+    { VJ_STATIC_EVEN, 320, 440, 200, 200, 0 },
+    { VJ_STATIC_PROPORTIONAL, 253, 507, 133, 267, 0 },
+    { VJ_STATIC_ALLOCATION, 220, 540, 100, 300, 0 },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (VjLedger) ledger = new_shared (cases[i].policy, 400);
+      VjAccount *a = vj_ledger_open (ledger, "a"), *b = vj_ledger_open (ledger, "b");
+      vj_account_set_allocation (a, 0);
+      vj_account_set_allocation (b, 3);
+      vj_account_add_usage (a, VJ_RESOURCE_CPU, 20);
+      vj_account_add_usage (b, VJ_RESOURCE_CPU, 40);
+      vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 100);
+      settle_package (ledger, 1000);
+      check_zone (ledger, PACKAGE, cases[i].a_uj + cases[i].b_uj, 240, cases[i].static_uj, 0);
+      assert_int_equal (vj_account_energy_uj (a, PACKAGE), cases[i].a_uj);
+      assert_int_equal (vj_account_energy_uj (b, PACKAGE), cases[i].b_uj);
+      assert_int_equal (vj_account_static_uj (a, PACKAGE), cases[i].a_static_uj);
+      assert_int_equal (vj_account_static_uj (b, PACKAGE), cases[i].b_static_uj);
+      assert_int_equal (vj_ledger_totals (ledger, PACKAGE)->attributed_static_uj, 400 - cases[i].static_uj);
+    }
+}
+
+/* Nobody there, nobody busy, a gap, a zone that is nobody's: static energy stays apart. */
+static void
+test_nobody_to_bear_it (void **state)
+{
+  for (int policy = VJ_STATIC_EVEN; policy <= VJ_STATIC_ALLOCATION; policy++)
+    {
+      g_autoptr (VjLedger) ledger = new_shared ((VjStaticPolicy)policy, 400);
+      settle_package (ledger, 1000);
+      check_zone (ledger, PACKAGE, 0, 600, 400, 0);
+      vj_ledger_open (ledger, "a");
+      vj_ledger_mark_gap (ledger);
+      settle_package (ledger, 1000);
+      check_zone (ledger, PACKAGE, 0, 1200, 800, 600);
+      settle_package (ledger, 1000);
+      const guint64 handed_uj = policy == VJ_STATIC_PROPORTIONAL ? 0 : 400;
+      check_zone (ledger, PACKAGE, handed_uj, 1800, 1200 - handed_uj, 600);
+    }
+}
+
+static void
+test_closed_accounts_bear_by_their_energy_only (void **state)
+{
+  for (int policy = VJ_STATIC_EVEN; policy <= VJ_STATIC_ALLOCATION; policy++)
+    {
+      g_autoptr (VjLedger) ledger = new_shared ((VjStaticPolicy)policy, 400);
+      VjAccount *a = vj_ledger_open (ledger, "a"), *b = vj_ledger_open (ledger, "b");
+      vj_account_add_usage (a, VJ_RESOURCE_CPU, 50);
+      vj_account_add_usage (b, VJ_RESOURCE_CPU, 50);
+      vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 100);
+      vj_ledger_close (ledger, b);
+      settle_package (ledger, 1000);
+      check_zone (ledger, PACKAGE, 1000, 0, 0, 0);
+      assert_int_equal (vj_account_static_uj (a, PACKAGE), policy == VJ_STATIC_PROPORTIONAL ? 200 : 400);
+    }
+}
+
+/* A core that is set to draw more static power than its package's: a domain's core stays within its package. */
+static void
+test_static_of_a_sub_zone_is_limited (void **state)
+{
+  for (int policy = VJ_STATIC_EVEN; policy <= VJ_STATIC_ALLOCATION; policy++)
+    {
+      g_autoptr (VjLedger) ledger = new_shared ((VjStaticPolicy)policy, 100);
+      VjAccount *a = vj_ledger_open (ledger, "a");
+      vj_account_add_usage (a, VJ_RESOURCE_CPU, 50);
+      vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 100);
+      vj_ledger_measure (ledger, CORE, 1500, TICK_US, FALSE);
+      settle_package (ledger, 1000);
+      assert_int_equal (vj_account_energy_uj (a, PACKAGE), 450 + 100);
+      assert_int_equal (vj_account_energy_uj (a, CORE), 450 + 100);
+      check_zone (ledger, CORE, 550, 450, 500, 0);
+    }
+}
+
+/* Odd amounts among three, for a long time: exactly divided, and nobody drifts. */
+static void
+test_static_does_not_drift (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_shared (VJ_STATIC_EVEN, 1000003);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (8);
+  VjAccount *accounts[3];
+  static const char *const keys[] = { "a", "b", "c" };
+  for (int i = 0; i < 3; i++)
+    accounts[i] = vj_ledger_open (ledger, keys[i]);
+  for (int i = 0; i < 20000; i++)
+    settle_package (ledger, g_rand_int (rand) % 1500000);
+  const VjZoneTotals *totals = vj_ledger_totals (ledger, PACKAGE);
+  assert_int_equal (totals->static_uj, 0);
+  for (int i = 0; i < 3; i++)
+    assert_in_range (vj_account_static_uj (accounts[i], PACKAGE), totals->attributed_uj / 3 - 1,
+                     totals->attributed_uj / 3 + 2);
+}
+
+/* What a policy hands out changes neither what is dynamic nor what is the host's. */
+static void
+test_policies_differ_in_static_only (void **state)
+{
+  for (guint32 seed = 1; seed <= 24; seed++)
+    {
+      World world, apart;
+      world_init (&world, seed);
+      world_init (&apart, seed);
+      vj_ledger_set_static_policy (apart.ledger, VJ_STATIC_SEPARATE);
+      for (int i = 0; i < 100; i++)
+        {
+          tick (&world);
+          tick (&apart);
+        }
+      for (guint z = 0; z < N_ZONES; z++)
+        {
+          const VjZoneTotals *shared = vj_ledger_totals (world.ledger, z);
+          const VjZoneTotals *separate = vj_ledger_totals (apart.ledger, z);
+          assert_int_equal (shared->measured_uj, separate->measured_uj);
+          assert_int_equal (shared->remainder_uj, separate->remainder_uj);
+          assert_int_equal (shared->attributed_uj - shared->attributed_static_uj, separate->attributed_uj);
+          assert_int_equal (separate->attributed_static_uj, 0);
+        }
+      world_clear (&world);
+      world_clear (&apart);
+    }
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (test_names),
+    cmocka_unit_test (test_policies),
+    cmocka_unit_test (test_nobody_to_bear_it),
+    cmocka_unit_test (test_closed_accounts_bear_by_their_energy_only),
+    cmocka_unit_test (test_static_of_a_sub_zone_is_limited),
+    cmocka_unit_test (test_static_does_not_drift),
+    cmocka_unit_test (test_policies_differ_in_static_only),
+  };
+  return cmocka_run_group_tests_name ("ledger, static energy", tests, NULL, NULL);
+}
