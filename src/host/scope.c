@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/scope.h"
+
+#include "common/cgroup.h"
+#include "common/file.h"
+
+#include <unistd.h>
+
+#define CGROUP_TEXT_MAX 65536
+
+/* controller NULL: v2 */
+static char *
+read_scope (const VjRoots *roots, int pid, const char *controller)
+{
+  g_autofree char *relative = g_strdup_printf ("%d/cgroup", pid);
+  gsize length = 0;
+  g_autofree char *text = vj_file_read (roots->procfs, relative, CGROUP_TEXT_MAX, &length, NULL);
+  g_autofree char *path = text ? vj_cgroup_parse_path (text, length, controller) : NULL;
+
+  return path ? vj_cgroup_domain_scope (path) : NULL;
+}
+
+char *
+vj_scope_v2 (const VjRoots *roots, int pid)
+{
+  g_autofree char *scope = read_scope (roots, pid, NULL);
+  g_autofree char *controllers = g_build_filename (roots->cgroupfs, "cgroup.controllers", NULL);
+
+  if (!scope)
+    return NULL;
+  if (access (controllers, F_OK) == 0)
+    return g_build_filename (roots->cgroupfs, scope, NULL);
+  return g_build_filename (roots->cgroupfs, "unified", scope, NULL);
+}
+
+char *
+vj_scope_v1 (const VjRoots *roots, int pid, const char *controller)
+{
+  g_autofree char *scope = read_scope (roots, pid, controller);
+
+  return scope ? g_build_filename (roots->cgroupfs, controller, scope, NULL) : NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "test_child.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int
+test_child_start (TestChildBody body, gpointer argument, int *ret_socket)
+{
+  int sockets[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+    return -1;
+  const int pid = fork ();
+
+  if (pid == 0)
+    {
+      close (sockets[0]);
+      prctl (PR_SET_PDEATHSIG, SIGKILL);
+      body (argument, sockets[1]);
+      for (;;)
+        pause ();
+    }
+  close (sockets[1]);
+  *ret_socket = sockets[0];
+  return pid;
+}
+
+void
+test_child_stop (int pid, int socket)
+{
+  close (socket);
+  kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+}
+
+gboolean
+test_child_signal (int socket)
+{
+  return send (socket, "x", 1, MSG_NOSIGNAL) == 1;
+}
+
+gboolean
+test_child_await (int socket)
+{
+  char byte;
+
+  return read (socket, &byte, 1) == 1;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/* Runs a child that does body (argument, socket) and is killed by test_child_stop (). *ret_socket: the other end. */
+typedef void (*TestChildBody) (gpointer argument, int socket);
+int test_child_start (TestChildBody body, gpointer argument, int *ret_socket);
+void test_child_stop (int pid, int socket);
+/* Lets the other side of the socket go on; waits until it does. FALSE if it has gone. */
+gboolean test_child_signal (int socket);
+gboolean test_child_await (int socket);
