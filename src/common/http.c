@@ -15,6 +15,7 @@
 #define REQUEST_BODY_MAX 4096 /* read and thrown away; a client that announces more is hung up on */
 #define BACKLOG          64
 #define CLIENT_TIMEOUT_S 10
+#define ACCEPT_PAUSE_MS  100
 
 typedef struct
 {
@@ -27,7 +28,7 @@ typedef struct
 {
   VjHttp *http;
   GSocket *socket;
-  GSource *source;
+  GSource *source;   /* waits for connections, or for the end of a pause */
   char *unlink_path; /* NULL: TCP */
   GQueue clients;
 } Listener;
@@ -122,6 +123,25 @@ listener_add_client (Listener *listener, GSocketConnection *connection)
   g_queue_push_tail (&listener->clients, client);
 }
 
+static void wait_for_connections (Listener *listener);
+
+static gboolean
+on_pause_over (gpointer user_data)
+{
+  wait_for_connections (user_data);
+  return G_SOURCE_REMOVE;
+}
+
+/* Where file descriptors have run out, the socket stays readable: asking again at once would use a whole CPU. */
+static void
+pause_accepting (Listener *listener)
+{
+  source_clear (&listener->source);
+  listener->source = g_timeout_source_new (ACCEPT_PAUSE_MS);
+  g_source_set_callback (listener->source, on_pause_over, listener, NULL);
+  g_source_attach (listener->source, listener->http->context);
+}
+
 /* Accepts one connection and returns to the main loop, so that the tick's turn comes between two.
  * SoupServer's own listeners know no limits; hence this one. */
 static gboolean
@@ -135,12 +155,24 @@ on_acceptable (GSocket *socket, GIOCondition condition, gpointer user_data)
   g_autoptr (GSocketAddress) local = g_inet_socket_address_new_from_string ("127.0.0.1", 80);
 
   if (accepted == NULL)
-    return G_SOURCE_CONTINUE;
+    {
+      pause_accepting (listener);
+      return G_SOURCE_REMOVE;
+    }
 
   connection = g_socket_connection_factory_create_connection (accepted);
   listener_add_client (listener, connection);
   soup_server_accept_iostream (listener->http->server, G_IO_STREAM (connection), local, local, NULL);
   return G_SOURCE_CONTINUE;
+}
+
+static void
+wait_for_connections (Listener *listener)
+{
+  source_clear (&listener->source);
+  listener->source = g_socket_create_source (listener->socket, G_IO_IN, NULL);
+  g_source_set_callback (listener->source, G_SOURCE_FUNC (on_acceptable), listener, NULL);
+  g_source_attach (listener->source, listener->http->context);
 }
 
 /* Takes over socket, which is bound. */
@@ -158,9 +190,7 @@ start_listening (VjHttp *http, GSocket *socket, const char *unlink_path, GError 
   listener->http = http;
   listener->socket = g_object_ref (socket);
   listener->unlink_path = g_strdup (unlink_path);
-  listener->source = g_socket_create_source (socket, G_IO_IN, NULL);
-  g_source_set_callback (listener->source, G_SOURCE_FUNC (on_acceptable), listener, NULL);
-  g_source_attach (listener->source, http->context);
+  wait_for_connections (listener);
   g_ptr_array_add (http->listeners, listener);
   return TRUE;
 }
