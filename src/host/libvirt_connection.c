@@ -394,6 +394,28 @@ vj_libvirt_connection_close (VjLibvirtConnection *connection)
   connection_unref (connection);
 }
 
+static gboolean
+on_waited (gpointer data)
+{
+  *(gboolean *)data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+void
+vj_libvirt_connection_close_and_wait (VjLibvirtConnection *connection, guint wait_ms)
+{
+  gboolean over = FALSE;
+  const guint timeout = g_timeout_add (wait_ms, on_waited, &over);
+
+  connection_ref (connection);
+  vj_libvirt_connection_close (connection);
+  while (connection->busy && !over)
+    g_main_context_iteration (NULL, TRUE);
+  if (!over)
+    g_source_remove (timeout);
+  connection_unref (connection);
+}
+
 gboolean
 vj_libvirt_connection_is_busy (const VjLibvirtConnection *connection)
 {

@@ -36,6 +36,9 @@ VjLibvirtConnection *vj_libvirt_connection_open (const char *uri, const VjRoots 
                                                  const VjLibvirtConnectionFuncs *funcs, gpointer user_data);
 /* Nothing is told afterwards. A worker that still runs ends on its own. */
 void vj_libvirt_connection_close (VjLibvirtConnection *connection);
+/* The same, and iterates the main loop until no worker runs, or for wait_ms if one hangs: before the process exits, or else
+ * the libraries are taken down beneath a worker that is closing the connection. */
+void vj_libvirt_connection_close_and_wait (VjLibvirtConnection *connection, guint wait_ms);
 /* A worker runs, and neither of the following may be called. */
 gboolean vj_libvirt_connection_is_busy (const VjLibvirtConnection *connection);
 /* All domains that run. */

@@ -6,7 +6,8 @@
 #define RESCAN_S          60
 #define RETRY_MIN_S       1
 #define RETRY_MAX_S       30
-#define DOMAINS_PER_FETCH 32 /* bounds what one answer adds to one iteration of the main loop */
+#define CLOSE_MS          1000 /* of the 2 s that SIGTERM may take */
+#define DOMAINS_PER_FETCH 32   /* bounds what one answer adds to one iteration of the main loop */
 
 struct VjLibvirtWatch
 {
@@ -278,9 +279,10 @@ vj_libvirt_watch_free (VjLibvirtWatch *watch)
 {
   if (!watch)
     return;
-  g_clear_pointer (&watch->connection, vj_libvirt_connection_close);
   g_clear_handle_id (&watch->retry_source, g_source_remove);
   g_source_remove (watch->rescan_source);
+  if (watch->connection)
+    vj_libvirt_connection_close_and_wait (watch->connection, CLOSE_MS);
   g_hash_table_unref (watch->known);
   g_hash_table_unref (watch->dirty);
   g_free (watch->complaint);

@@ -18,7 +18,8 @@ void vj_libvirt_watch_init (void);
  * process; else it is 0. */
 VjLibvirtWatch *vj_libvirt_watch_new (const char *uri, const VjRoots *roots, const VjDomainListener *listener,
                                       gpointer user_data);
-/* No callback comes after it, whatever workers still run. Not to be called from within one. */
+/* Iterates the main loop until the connection is closed, for a second at most. No callback of the listener comes meanwhile or
+ * later, whatever workers still run. Not to be called from within one. */
 void vj_libvirt_watch_free (VjLibvirtWatch *watch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLibvirtWatch, vj_libvirt_watch_free)
 gboolean vj_libvirt_watch_is_connected (const VjLibvirtWatch *watch);
