@@ -82,18 +82,20 @@ measure_zone (VjAgent *agent, guint zone, guint64 now_us)
   if (!reading->fresh)
     return;
   view->read_us = now_us;
-  if (reading->elapsed_us == 0)
-    return;
-  view->power_uw = (guint64)((VjU128)reading->delta_uj * VJ_US_PER_S / reading->elapsed_us);
-  vj_ledger_measure (agent->ledger, zone, reading->delta_uj, reading->elapsed_us, reading->gap);
+  gboolean first = reading->elapsed_us == 0;
+  if (!first)
+    view->power_uw = (guint64)((VjU128)reading->delta_uj * VJ_US_PER_S / reading->elapsed_us);
+  /* Usage from before a zone's first reading must not be billed with the energy after it. */
+  vj_ledger_measure (agent->ledger, zone, reading->delta_uj, reading->elapsed_us, reading->gap || first);
 }
 
+/* Of the zones that guests are shown. */
 static guint64
 oldest_reading_us (const VjAgent *agent)
 {
   guint64 oldest_us = G_MAXUINT64;
-  for (guint zone = 0; zone < vj_ledger_n_zones (agent->ledger); zone++)
-    oldest_us = MIN (oldest_us, agent->zones[zone].read_us);
+  for (gsize i = 0; i < agent->template.frame.n_zones; i++)
+    oldest_us = MIN (oldest_us, agent->zones[agent->template.ledger_zone[i]].read_us);
   return oldest_us;
 }
 
@@ -320,9 +322,11 @@ open_ledger (VjAgent *agent)
   frame->interval_us = agent->config->interval_us;
 }
 
-static void
+/* FALSE: a zone that was measured is not there now. */
+static gboolean
 restore_marks (VjAgent *agent, const VjStored *stored)
 {
+  gboolean all = TRUE;
   vj_busy_set_mark (agent->busy, stored->busy_idle_ticks, stored->busy_monotonic_us, stored->cpus);
   for (guint i = 0; i < stored->marks->len; i++)
     {
@@ -330,11 +334,14 @@ restore_marks (VjAgent *agent, const VjStored *stored)
       int zone = vj_source_find_zone (agent->source, mark->id);
       if (zone >= 0)
         vj_source_set_mark (agent->source, (guint)zone, mark);
+      all = all && zone >= 0;
     }
+  return all;
 }
 
 /* Goes on where an agent of the same boot stopped. The time in between is one long interval; it is the host's
- * if a domain has gone whose last usage nobody knows. */
+ * if a domain has gone whose last usage nobody knows. A zone that is missing now would count from zero again
+ * when it comes back: hence new epochs. */
 static void
 restore (VjAgent *agent)
 {
@@ -345,11 +352,11 @@ restore (VjAgent *agent)
     g_warning ("%s", error->message);
   if (stored == NULL)
     return;
-  restore_marks (agent, stored);
+  gboolean same_epochs = restore_marks (agent, stored);
   agent->tick_us = stored->monotonic_us;
   agent->tick_boottime_us = stored->boottime_us;
   for (guint i = 0; i < stored->domains->len; i++)
-    if (!vj_domains_restore (agent->domains, g_ptr_array_index (stored->domains, i)))
+    if (!vj_domains_restore (agent->domains, g_ptr_array_index (stored->domains, i), same_epochs))
       vj_ledger_mark_gap (agent->ledger);
   g_message ("continuing with %u domains of %u", vj_domains_count (agent->domains), stored->domains->len);
 }
@@ -448,11 +455,11 @@ vj_agent_free (VjAgent *agent)
 {
   if (agent == NULL)
     return;
-  g_clear_pointer (&agent->watch, vj_libvirt_watch_free);
   g_clear_pointer (&agent->ticker, vj_ticker_free);
   if (agent->ticks > 0)
     take_tick (agent);
   g_clear_pointer (&agent->http, vj_http_free);
+  g_clear_pointer (&agent->watch, vj_libvirt_watch_free); /* iterates the main loop for a while */
   g_clear_pointer (&agent->domains, vj_domains_free);
   g_clear_pointer (&agent->poll, vj_poll_free);
   g_clear_pointer (&agent->ledger, vj_ledger_free);

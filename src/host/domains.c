@@ -25,6 +25,7 @@ typedef struct
   VjUsage *usage;
   VjAccount *account;
   VjChannel *channel;
+  gboolean told;    /* by the watcher; else it is known from the store alone */
   guint64 shown_uj; /* packages + dram at the last tick */
   guint64 power_uw;
 } Domain;
@@ -131,11 +132,16 @@ domain_free (gpointer data)
   g_free (domain);
 }
 
-/* The process has exited: an ordinary event. The watcher will say what became of the domain. */
+/* The process has exited: an ordinary event. The watcher will say what became of the domain, if it has ever
+ * told of it. */
 static void
 on_process_exit (int fd, guint32 events, gpointer user_data)
 {
-  end_run (user_data);
+  Domain *domain = user_data;
+  end_run (domain);
+  domain->state = VJ_DOMAIN_STOPPED;
+  if (!domain->told)
+    g_hash_table_remove (domain->table->by_uuid, domain->stored.uuid);
 }
 
 static gboolean
@@ -237,6 +243,7 @@ vj_domains_present (VjDomains *domains, const VjDomainInfo *info, guint64 interv
   Domain *domain = g_hash_table_lookup (domains->by_uuid, info->uuid);
   if (domain == NULL)
     domain = add_domain (domains, info->uuid);
+  domain->told = TRUE;
   domain->state = info->state;
   domain->manager = info->manager;
   set_name (domain, info->name);
@@ -277,8 +284,16 @@ resume_run (Domain *domain, const VjStoredDomain *stored)
   return FALSE;
 }
 
+static void
+renew_epoch (Domain *domain)
+{
+  vj_ledger_close (domain->table->ledger, domain->account);
+  new_epoch (domain->stored.epoch);
+  domain->account = vj_ledger_open (domain->table->ledger, domain->stored.epoch);
+}
+
 gboolean
-vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored)
+vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored, gboolean same_epoch)
 {
   Domain *domain = add_domain (domains, stored->uuid);
   g_strlcpy (domain->stored.epoch, stored->epoch, sizeof domain->stored.epoch);
@@ -291,6 +306,8 @@ vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored)
       g_hash_table_remove (domains->by_uuid, stored->uuid);
       return FALSE;
     }
+  if (!same_epoch)
+    renew_epoch (domain);
   g_autofree char *name = unescape (stored->name);
   g_autofree char *path = strcmp (stored->channel, "-") == 0 ? NULL : unescape (stored->channel);
   set_name (domain, name);

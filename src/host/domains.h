@@ -32,8 +32,9 @@ void vj_domains_present (VjDomains *domains, const VjDomainInfo *info, guint64 i
 void vj_domains_absent (VjDomains *domains, const char *uuid);
 
 /* Takes up a domain that an earlier agent of this boot knew, with its account. FALSE: its process is no
- * longer there, its account is closed, and what it used since is unknown. */
-gboolean vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored);
+ * longer there, its account is closed, and what it used since is unknown. same_epoch: its counters go on; else
+ * they start at zero under a new epoch. Until the watcher tells of it too, it is forgotten when its process exits. */
+gboolean vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored, gboolean same_epoch);
 /* Adds nothing to, but fills, stored->domains; the entries are borrowed until the next call on the table. */
 void vj_domains_store (VjDomains *domains, VjStored *stored);
 

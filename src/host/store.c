@@ -69,7 +69,11 @@ vj_store_save (const char *runtime_dir, const VjStored *stored, const VjLedger *
     encode_domain (g_ptr_array_index (stored->domains, i), out);
   g_string_append (out, LEDGER_LINE);
   vj_ledger_encode (ledger, out);
-  return vj_file_replace (runtime_dir, STORE_NAME, out->str, out->len, 0600, error);
+  if (vj_file_replace (runtime_dir, STORE_NAME, out->str, out->len, 0600, error))
+    return TRUE;
+  g_autofree char *path = g_build_filename (runtime_dir, STORE_NAME, NULL);
+  g_unlink (path);
+  return FALSE;
 }
 
 /* The words of one line, and how many of them have been taken. */

@@ -38,7 +38,8 @@ VjStored *vj_stored_new (void);
 void vj_stored_free (VjStored *stored);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStored, vj_stored_free)
 
-/* The ledger's accounts have the epoch as their key. */
+/* The ledger's accounts have the epoch as their key. On failure nothing is left that could be loaded: whoever went on from
+ * an older state would take back what guests have been told since. */
 gboolean vj_store_save (const char *runtime_dir, const VjStored *stored, const VjLedger *ledger,
                         GError **error);
 /* NULL and no error: nothing stored, or in another context. INVALID: not readable as a store; the file is

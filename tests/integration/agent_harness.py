@@ -82,9 +82,11 @@ class Host:
             "--libvirt-rundir", self.rundir, "--interval", interval, *options,
         ]  # fmt: skip
 
-    def start(self, *options, **settings):
+    def start(self, *options, shell="exec ", **settings):
+        """shell: what a shell does before it becomes the agent."""
         self.log = open(os.path.join(self.root, "log"), "a+")
-        self.process = subprocess.Popen(self.command(*options, **settings), stderr=self.log)
+        command = ["sh", "-c", shell + '"$@"', "sh", *self.command(*options, **settings)]
+        self.process = subprocess.Popen(command, stderr=self.log)
         wait_for(self.answers, "the agent's first tick; it says: " + self.said())
 
     def run_to_end(self, *options, **settings):

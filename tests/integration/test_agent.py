@@ -82,11 +82,46 @@ class Measuring(AgentCase):
         self.assertGreater(status["counters"]["failures"], 0)
         self.assert_conserved()
 
+    def test_sigterm_at_any_moment_of_the_connection_to_libvirt_ends_it_cleanly(self):
+        self.driver.add("idle")
+        for delay in range(20):
+            process = subprocess.Popen(self.host.command(uri=self.driver.uri), stderr=subprocess.DEVNULL)
+            wait_for(lambda: os.path.exists(os.path.join(self.host.run, "api.sock")), "the agent")
+            time.sleep(delay * 0.005)  # each round meets another moment of opening and listing
+            process.send_signal(signal.SIGTERM)
+            self.assertIn(process.wait(timeout=60), (0, -signal.SIGTERM))
+
+    def test_sigterm_ends_it_while_libvirt_hangs(self):
+        path = os.path.join(self.host.root, "libvirt-sock")
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(path)
+        listener.listen(8)
+        self.host.start(uri="qemu+unix:///system?socket=" + path)
+        begin = time.monotonic()
+        self.assertEqual(self.host.end(), 0)
+        self.assertLess(time.monotonic() - begin, 2)
+
     def test_sigterm_ends_it_within_two_seconds(self):
         self.host.start(interval="60s")
         begin = time.monotonic()
         self.assertEqual(self.host.end(), 0)
         self.assertLess(time.monotonic() - begin, 2)
+
+    def test_running_out_of_descriptors_does_not_use_a_cpu(self):
+        limit = "ulimit -n 20; exec "
+        self.host.start(shell=limit)
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(24)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.connect(os.path.join(self.host.run, "api.sock"))
+        clock = (~self.host.process.pid << 3) | 2  # clock_getcpuclockid (3)
+        before, begin = time.clock_gettime(clock), time.monotonic()
+        wait_for(lambda: time.monotonic() - begin > 2, "two seconds to pass")
+        self.assertLess(time.clock_gettime(clock) - before, 1)
+        for client in clients:
+            client.close()
+        wait_for(self.host.answers, "an answer once there are descriptors again")
 
     def test_metrics_are_served(self):
         self.host.start()
@@ -166,6 +201,71 @@ class Attributing(AgentCase):
         self.host.after_ticks()
         self.assertEqual(self.host.zone("package-0")["gap_uj"], self.energy_uj - before)
         self.assertIsNone(self.host.list()["gone"]["pid"])
+        self.assert_conserved()
+
+    def test_a_domain_that_ends_before_the_watcher_has_told_of_it_leaves_no_ghost(self):
+        self.driver.add("stays", self.driver.burn())
+        gone = self.driver.burn()
+        self.driver.add("gone", gone)
+        self.host.start(uri=self.driver.uri)
+        self.burn_energy()
+        self.host.end(signal.SIGKILL)
+        self.host.start(uri="qemu+unix:///system?socket=/nonexistent/libvirt-sock")
+        self.assertEqual(set(self.host.list()), {"stays", "gone"})
+        gone.kill()
+        gone.wait()
+        wait_for(lambda: set(self.host.list()) == {"stays"}, "the domain to be forgotten")
+        self.assert_conserved()
+
+    def test_a_domain_whose_process_has_exited_is_not_shown_as_running(self):
+        process = self.driver.burn()
+        self.driver.add("crashed", process)
+        self.host.start(uri=self.driver.uri)
+        process.kill()
+        process.wait()
+        wait_for(lambda: self.host.list()["crashed"]["state"] == "stopped", "the exit to be seen")
+
+    def test_a_store_that_cannot_be_written_is_not_continued(self):
+        self.driver.add("busy", self.driver.burn())
+        self.host.start(uri=self.driver.uri)
+        self.burn_energy()
+        os.mkdir(os.path.join(self.host.run, ".ledger.new"))
+        self.host.after_ticks()
+        self.assertIn("would begin anew", self.host.said())
+        before = self.host.list()["busy"]["epoch"]
+        self.host.end(signal.SIGKILL)
+        os.rmdir(os.path.join(self.host.run, ".ledger.new"))
+        self.host.start(uri=self.driver.uri)
+        self.assertNotEqual(self.host.list()["busy"]["epoch"], before)
+
+    def test_a_zone_that_went_away_does_not_count_from_zero_in_the_same_epoch(self):
+        self.driver.add("busy", self.driver.burn())
+        self.host.start(uri=self.driver.uri)
+        self.burn_energy()
+        before = self.host.list()["busy"]["epoch"]
+        self.host.end(signal.SIGKILL)
+        zone = os.path.join(self.host.powercap.directory, "intel-rapl:0:0")
+        os.rename(zone, os.path.join(self.host.root, "aside"))
+        self.host.start(uri=self.driver.uri)
+        self.assertNotEqual(self.host.list()["busy"]["epoch"], before)
+        self.assert_conserved()
+
+    def test_usage_from_before_the_first_reading_of_a_zone_is_not_billed_with_what_follows(self):
+        self.host.powercap.add("intel-rapl:1", "package-1")
+        self.host.powercap.hide("intel-rapl:1")
+        past = self.driver.burn()
+        self.driver.add("past", past)
+        self.driver.add("now", self.driver.burn())
+        self.host.start(uri=self.driver.uri, interval="500ms")
+        self.host.after_ticks(4)
+        past.send_signal(signal.SIGSTOP)
+        self.host.after_ticks(1)
+        self.host.powercap.show("intel-rapl:1", 1000000)
+        wait_for(lambda: self.host.zone("package-1")["readable"], "the zone's first reading")
+        self.host.powercap.set("intel-rapl:1", 4000000)
+        wait_for(lambda: self.host.zone("package-1")["measured_uj"] == 3000000, "its second reading")
+        self.assertEqual(self.host.list()["past"]["energy_uj"]["package-1"], 0)
+        self.assertGreater(self.host.list()["now"]["energy_uj"]["package-1"], 0)
         self.assert_conserved()
 
     def test_a_domain_that_ran_before_the_agent_is_billed_nothing_for_its_past(self):
