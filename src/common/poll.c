@@ -71,6 +71,8 @@ vj_poll_new (GMainContext *context, GError **error)
       return NULL;
     }
   g_source_set_static_name (&poll->source, "VjPoll");
+  /* GLib takes the fd of a source that may not recurse out of its set for each dispatch: system calls for nothing. */
+  g_source_set_can_recurse (&poll->source, TRUE);
   g_source_add_unix_fd (&poll->source, poll->epoll_fd, G_IO_IN);
   g_source_attach (&poll->source, context);
   return poll;
