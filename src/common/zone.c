@@ -95,6 +95,8 @@ vj_zone_init (VjZone *ret_zone, const char *name, const VjZone *parent, int pare
   memcpy (zone.id + prefix, name, length);
   zone.kind =
       parse_package (zone.name, &zone.package, &zone.die) ? VJ_ZONE_PACKAGE : kind_of_name (zone.name);
+  if (parent != NULL && parent->kind == VJ_ZONE_PSYS && strcmp (zone.name, "rest") == 0)
+    zone.kind = VJ_ZONE_REST;
   *ret_zone = zone;
   return TRUE;
 }

@@ -13,6 +13,7 @@ typedef enum
   VJ_ZONE_UNCORE,
   VJ_ZONE_DRAM,
   VJ_ZONE_PSYS,
+  VJ_ZONE_REST,  /* "rest" below psys: computed, what packages and dram leave of it */
   VJ_ZONE_OTHER, /* a name that is none of these: measured and shown, not attributed */
 } VjZoneKind;
 

@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/http.h"
 #include "common/metrics.h"
+#include "common/rest.h"
 #include "common/ticker.h"
 #include "common/units.h"
 #include "host/api.h"
@@ -45,8 +46,10 @@ struct VjAgent
 
   VjFrameTemplate template;
   char store_context[80];
-  VjSourceReading *readings; /* scratch, one per zone */
-  ZoneView *zones;           /* one per zone */
+  VjSourceReading *readings; /* scratch, one per zone of the source */
+  ZoneView *zones;           /* one per zone of the ledger */
+  VjRest rest;
+  int rest_zone; /* in the ledger, after the source's zones; -1: no platform is measured */
   guint cpus;
   guint64 started_us;
   guint64 tick_us;          /* CLOCK_MONOTONIC of the last tick; 0: none yet */
@@ -74,9 +77,8 @@ read_usage (VjAgent *agent, guint64 now_us)
 }
 
 static void
-measure_zone (VjAgent *agent, guint zone, guint64 now_us)
+measure_zone (VjAgent *agent, guint zone, const VjSourceReading *reading, guint64 now_us)
 {
-  const VjSourceReading *reading = &agent->readings[zone];
   ZoneView *view = &agent->zones[zone];
   view->readable = reading->fresh;
   if (!reading->fresh)
@@ -87,6 +89,25 @@ measure_zone (VjAgent *agent, guint zone, guint64 now_us)
     view->power_uw = (guint64)((VjU128)reading->delta_uj * VJ_US_PER_S / reading->elapsed_us);
   /* Usage from before a zone's first reading must not be billed with the energy after it. */
   vj_ledger_measure (agent->ledger, zone, reading->delta_uj, reading->elapsed_us, reading->gap || first);
+}
+
+/* What packages and dram leave of the platform's energy. */
+static void
+measure_rest (VjAgent *agent, guint64 now_us)
+{
+  VjSourceReading left = { 0 };
+  if (agent->rest_zone < 0)
+    return;
+  for (guint i = 0; i < vj_source_n_zones (agent->source); i++)
+    {
+      const VjSourceReading *reading = &agent->readings[i];
+      const VjZoneKind kind = vj_source_zone (agent->source, i)->kind;
+      if (kind == VJ_ZONE_PSYS || kind == VJ_ZONE_PACKAGE || kind == VJ_ZONE_DRAM)
+        vj_rest_add (&agent->rest, kind == VJ_ZONE_PSYS, reading->fresh, reading->delta_uj,
+                     reading->elapsed_us, reading->gap);
+    }
+  left.fresh = vj_rest_take (&agent->rest, &left.delta_uj, &left.elapsed_us, &left.gap);
+  measure_zone (agent, (guint)agent->rest_zone, &left, now_us);
 }
 
 /* Of the zones that guests are shown. */
@@ -146,8 +167,9 @@ take_tick (VjAgent *agent)
 
   vj_source_read (agent->source, now_us, agent->readings);
   read_usage (agent, now_us);
-  for (guint zone = 0; zone < vj_ledger_n_zones (agent->ledger); zone++)
-    measure_zone (agent, zone, now_us);
+  for (guint zone = 0; zone < vj_source_n_zones (agent->source); zone++)
+    measure_zone (agent, zone, &agent->readings[zone], now_us);
+  measure_rest (agent, now_us);
   vj_ledger_set_debt_limit (agent->ledger, VJ_RESOURCE_CPU, agent->cpus * BUSY_ROUNDING_NS);
   vj_ledger_settle (agent->ledger);
 
@@ -270,6 +292,15 @@ static_power_uw (const VjAgent *agent, const VjZone *zone)
   return vj_source_model_idle_uw (agent->source);
 }
 
+static gboolean
+has_zone (const VjAgent *agent, const char *id)
+{
+  for (guint zone = 0; zone < vj_ledger_n_zones (agent->ledger); zone++)
+    if (strcmp (vj_ledger_zone (agent->ledger, zone)->id, id) == 0)
+      return TRUE;
+  return FALSE;
+}
+
 /* A mistyped zone id would silently leave static energy with the domains. */
 static void
 warn_of_unknown_zones (const VjAgent *agent)
@@ -278,7 +309,7 @@ warn_of_unknown_zones (const VjAgent *agent)
   gpointer id;
   g_hash_table_iter_init (&iter, agent->config->static_uw);
   while (g_hash_table_iter_next (&iter, &id, NULL))
-    if (vj_source_find_zone (agent->source, id) < 0)
+    if (!has_zone (agent, id))
       g_warning (
           "static-watts names zone %s, which this host does not have: see the zones in `virtjoule status`",
           (const char *)id);
@@ -288,12 +319,30 @@ static void
 add_to_template (VjFrameTemplate *template, const VjZone *zone, guint ledger_zone)
 {
   VjFrame *frame = &template->frame;
-  gboolean shown = zone->kind != VJ_ZONE_PSYS && zone->kind != VJ_ZONE_OTHER;
+  gboolean shown = zone->kind != VJ_ZONE_PSYS && zone->kind != VJ_ZONE_REST && zone->kind != VJ_ZONE_OTHER;
   if (!shown || frame->n_zones == VJ_FRAME_ZONES_MAX)
     return;
   template->ledger_zone[frame->n_zones] = ledger_zone;
   frame->zones[frame->n_zones] = *zone;
   frame->n_zones++;
+}
+
+/* The platform's energy without packages and dram is a zone of its own, where exactly one psys tells it. */
+static void
+add_rest_zone (VjAgent *agent)
+{
+  int psys = -1;
+  guint found = 0;
+  VjZone zone;
+  for (guint i = 0; i < vj_source_n_zones (agent->source); i++)
+    if (vj_source_zone (agent->source, i)->kind == VJ_ZONE_PSYS)
+      {
+        psys = (int)i;
+        found++;
+      }
+  agent->rest_zone = -1;
+  if (found == 1 && vj_zone_init (&zone, "rest", vj_source_zone (agent->source, (guint)psys), psys))
+    agent->rest_zone = (int)vj_ledger_add_zone (agent->ledger, &zone, static_power_uw (agent, &zone));
 }
 
 static void
@@ -309,9 +358,10 @@ open_ledger (VjAgent *agent)
       vj_ledger_add_zone (agent->ledger, zone, static_power_uw (agent, zone));
       add_to_template (&agent->template, zone, i);
     }
+  add_rest_zone (agent);
   warn_of_unknown_zones (agent);
   agent->readings = g_new0 (VjSourceReading, n_zones);
-  agent->zones = g_new0 (ZoneView, n_zones);
+  agent->zones = g_new0 (ZoneView, vj_ledger_n_zones (agent->ledger));
 
   agent->template.quantum_uj = MAX (agent->config->quantum_uj, 1);
   g_strlcpy (frame->host, vj_instance_host_id (agent->instance), sizeof frame->host);

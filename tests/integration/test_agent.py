@@ -45,6 +45,19 @@ class Measuring(AgentCase):
         self.assertEqual(status["zones"][0]["quality"], "measured")
         self.assert_conserved(status)
 
+    def test_what_packages_leave_of_the_platform_is_a_zone_of_its_own(self):
+        self.host.powercap.add("intel-rapl:0:1", "dram")
+        self.host.powercap.add("intel-rapl:1", "psys")
+        self.host.start()
+        self.host.powercap.set("intel-rapl:0", 1000000 + 5000)
+        self.host.powercap.set("intel-rapl:0:1", 1000000 + 700)
+        self.host.powercap.set("intel-rapl:1", 1000000 + 9000)
+        wait_for(lambda: self.host.zone("psys")["measured_uj"] == 9000, "the platform's energy")
+        self.host.after_ticks()
+        rest = self.host.zone("psys/rest")
+        self.assertEqual((rest["measured_uj"], rest["readable"]), (9000 - 5700, True))
+        self.assert_conserved()
+
     def test_a_wrap_loses_nothing(self):
         self.host.powercap.add("intel-rapl:1", "package-1", energy_uj=262143328850 - 1000)
         self.host.start()
@@ -166,6 +179,24 @@ class Attributing(AgentCase):
         self.host.after_ticks(2)
         energies = [domain["energy_uj"]["package-0"] for domain in self.host.list().values()]
         self.assertEqual(sum(energies), self.host.zone("package-0")["attributed_uj"])
+
+    def test_static_energy_goes_to_whom_the_policy_says(self):
+        config = os.path.join(self.host.root, "config")
+        with open(config, "w") as out:
+            out.write("[static-watts]\npackage-0 = 1\n")
+        self.driver.add("a", self.driver.burn())
+        self.driver.add("b", self.driver.burn())
+        self.host.start("--config", config, "--static-policy", "even", uri=self.driver.uri)
+        self.burn_energy()
+        status = self.host.after_ticks(2)
+        zone = status["zones"][0]
+        shares = [domain["static_uj"]["package-0"] for domain in self.host.list().values()]
+        self.assertEqual(zone["static_policy"], "even")
+        self.assertGreater(min(shares), 0)
+        self.assertLessEqual(max(shares) - min(shares), 1)
+        self.assertEqual(zone["static_total_uj"], zone["static_uj"] + zone["attributed_static_uj"])
+        self.assertEqual(zone["measured_uj"], zone["static_total_uj"] + zone["dynamic_uj"])
+        self.assert_conserved(status)
 
     def test_a_killed_agent_goes_on_where_it_was(self):
         self.driver.add("busy", self.driver.burn())

@@ -63,6 +63,23 @@ test_refused_names (void **state)
   assert_int_equal (zone.package, 77);
 }
 
+/* Only below psys is it what the packages leave of it. */
+static void
+test_rest (void **state)
+{
+  VjZone psys, package, zone;
+  assert_true (vj_zone_init (&psys, "psys", NULL, -1));
+  assert_true (vj_zone_init (&package, "package-0", NULL, -1));
+  assert_true (vj_zone_init (&zone, "rest", &psys, 0));
+  assert_int_equal (zone.kind, VJ_ZONE_REST);
+  assert_string_equal (zone.id, "psys/rest");
+  assert_false (vj_zone_is_within_parent (&zone));
+  assert_true (vj_zone_init (&zone, "rest", &package, 0));
+  assert_int_equal (zone.kind, VJ_ZONE_OTHER);
+  assert_true (vj_zone_init (&zone, "rest", NULL, -1));
+  assert_int_equal (zone.kind, VJ_ZONE_OTHER);
+}
+
 static void
 test_sub_zones (void **state)
 {
@@ -131,8 +148,11 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_top_level_names), cmocka_unit_test (test_refused_names),
-    cmocka_unit_test (test_sub_zones),       cmocka_unit_test (test_id_of_a_sub_zone_is_bounded),
+    cmocka_unit_test (test_top_level_names),
+    cmocka_unit_test (test_refused_names),
+    cmocka_unit_test (test_rest),
+    cmocka_unit_test (test_sub_zones),
+    cmocka_unit_test (test_id_of_a_sub_zone_is_bounded),
     cmocka_unit_test (test_refused_ids),
   };
   return cmocka_run_group_tests_name ("zone", tests, NULL, NULL);
