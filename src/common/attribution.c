@@ -45,6 +45,20 @@ take_remainder_usage (VjAttributionState *state, const VjAttributionInput *input
   return rest - paid;
 }
 
+/* Eq. 4.7, 4.8. The remainder has lived longest. */
+static void
+bend (const VjAttributionInput *input, guint64 *weights)
+{
+  if (input->curve.kind == VJ_CURVE_LINEAR)
+    return;
+  guint64 *age = g_new (guint64, input->n + 1);
+  for (gsize i = 0; i < input->n; i++)
+    age[i] = input->born[i] + 1;
+  age[input->n] = 0;
+  vj_curve_bend (&input->curve, age, input->n + 1, weights);
+  g_free (age);
+}
+
 /* Eq. 4.3-4.6. The remainder is one more participant, so that its rounding is carried like anybody's. */
 static void
 share (VjAttributionState *state, const VjAttributionInput *input, guint64 dynamic_uj, VjCarry *carry,
@@ -61,6 +75,7 @@ share (VjAttributionState *state, const VjAttributionInput *input, guint64 dynam
     }
   weights[n] = take_remainder_usage (state, input);
   carries[n] = state->remainder_carry;
+  bend (input, weights);
   vj_apportion (dynamic_uj, weights, n + 1, carries, parts);
   if (n > 0)
     {

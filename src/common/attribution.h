@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "common/apportion.h"
+#include "common/curve.h"
 
 /* The attribution model for one zone and one interval. Pure; used by host and guest alike. docs/model.md.
  *
@@ -11,6 +12,7 @@
  *   static    = min (owed static energy, measured)                                          (eq. 4.2)
  *   dynamic   = measured - static
  *   consumer  = dynamic x usage / (Σ usage + remainder usage)                               (eq. 4.3-4.6)
+ *               or along a bent curve                                                       (eq. 4.7, 4.8)
  *   remainder = what is left: the host's own (or the guest kernel's own) usage
  */
 
@@ -34,6 +36,8 @@ typedef struct
   const guint64 *usage;       /* what each consumer used in the same interval */
   const guint64 *limit_uj;    /* per consumer upper bound (a sub-zone: what its package leaves), or NULL; the excess is the remainder's */
   gsize n;
+  VjCurve curve;              /* all zero: linear */
+  const guint64 *born;        /* order of birth of each consumer, for a bent curve only */
 } VjAttributionInput;
 
 typedef struct

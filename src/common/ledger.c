@@ -110,6 +110,8 @@ attribute (VjLedger *ledger, VjLedgerZone *zone)
       input.busy = resource->busy - zone->billed_busy;
       input.debt_limit = resource->debt_limit;
       input.usage = ledger->pending;
+      input.curve = ledger->curve;
+      input.born = ledger->born;
       for (gsize i = 0; i < input.n; i++)
         ledger->pending[i] = resource->used[i] - zone->billed[i];
     }

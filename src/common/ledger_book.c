@@ -74,6 +74,7 @@ vj_ledger_free (VjLedger *ledger)
   g_ptr_array_unref (ledger->accounts);
   g_ptr_array_unref (ledger->zones);
   g_ptr_array_unref (ledger->resources);
+  g_free (ledger->born);
   g_free (ledger->pending);
   g_free (ledger->limit_uj);
   g_free (ledger->part_uj);
@@ -129,6 +130,12 @@ vj_ledger_static_policy (const VjLedger *ledger)
   return ledger->static_policy;
 }
 
+void
+vj_ledger_set_curve (VjLedger *ledger, const VjCurve *curve)
+{
+  ledger->curve = *curve;
+}
+
 guint64
 vj_ledger_static_owed_uj (const VjLedger *ledger, guint zone)
 {
@@ -140,6 +147,7 @@ vj_ledger_new_like (const VjLedger *ledger)
 {
   VjLedger *like = vj_ledger_new ();
   like->static_policy = ledger->static_policy;
+  like->curve = ledger->curve;
   for (guint i = 0; i < ledger->resources->len; i++)
     {
       const VjLedgerResource *resource = g_ptr_array_index (ledger->resources, i);
@@ -176,6 +184,7 @@ static void
 grow (VjLedger *ledger)
 {
   ledger->capacity = MAX (16, ledger->capacity * 2);
+  ledger->born = g_renew (guint64, ledger->born, ledger->capacity);
   ledger->pending = g_renew (guint64, ledger->pending, ledger->capacity);
   ledger->limit_uj = g_renew (guint64, ledger->limit_uj, ledger->capacity);
   ledger->part_uj = g_renew (guint64, ledger->part_uj, ledger->capacity);
@@ -206,10 +215,10 @@ vj_ledger_open (VjLedger *ledger, const char *key)
   account->index = ledger->accounts->len;
   account->key = g_strdup (key);
   account->allocation = 1;
-  account->born = ledger->births++;
   if (account->index == ledger->capacity)
     grow (ledger);
   g_ptr_array_add (ledger->accounts, account);
+  ledger->born[account->index] = ledger->births++;
   g_hash_table_insert (ledger->by_key, account->key, account);
   for (guint i = 0; i < ledger->resources->len; i++)
     ((VjLedgerResource *)g_ptr_array_index (ledger->resources, i))->used[account->index] = 0;
@@ -262,6 +271,7 @@ account_remove (VjAccount *account)
       VjLedgerResource *resource = g_ptr_array_index (ledger->resources, i);
       resource->used[to] = resource->used[from];
     }
+  ledger->born[to] = ledger->born[from];
   vj_ledger_get_account (ledger, from)->index = to;
   g_ptr_array_remove_index_fast (ledger->accounts, (guint)to);
 }

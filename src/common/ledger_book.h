@@ -46,7 +46,9 @@ struct VjLedger
   GHashTable *by_key;   /* open accounts */
   guint64 births;       /* accounts opened so far */
   gsize capacity;       /* columns allocated */
+  guint64 *born;        /* per account: the order in which they were opened */
   VjStaticPolicy static_policy;
+  VjCurve curve;
   guint64 *pending;     /* scratch columns of settling */
   guint64 *limit_uj;
   guint64 *part_uj;
@@ -58,7 +60,6 @@ struct VjAccount
   gsize index;
   gboolean closed;
   guint64 allocation; /* not 0 */
-  guint64 born;       /* the order in which accounts were opened */
   char *key;
 };
 

@@ -87,7 +87,7 @@ encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
   g_string_append (out, account->key);
   put_u64 (out, vj_account_usage_ns (account));
   put_u64 (out, account->allocation);
-  put_u64 (out, account->born);
+  put_u64 (out, ledger->born[index]);
   for (guint i = 0; i < ledger->zones->len; i++)
     {
       const VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
@@ -291,8 +291,8 @@ decode_account (Decoder *in, gboolean closed)
   vj_ledger_get_resource (in->ledger, VJ_RESOURCE_CPU)->used[index] = take_u64 (in, NUMBER_MAX);
   account->allocation = take_u64 (in, VJ_ALLOCATION_MAX);
   require (in, account->allocation > 0);
-  account->born = take_u64 (in, in->births);
-  require (in, account->born < in->births);
+  in->ledger->born[index] = take_u64 (in, in->births);
+  require (in, in->ledger->born[index] < in->births);
   for (guint i = 0; i < in->ledger->zones->len; i++)
     {
       VjLedgerZone *zone = vj_ledger_get_zone (in->ledger, i);

@@ -351,6 +351,7 @@ open_ledger (VjAgent *agent)
   VjFrame *frame = &agent->template.frame;
   guint n_zones = vj_source_n_zones (agent->source);
   agent->ledger = vj_ledger_new ();
+  vj_ledger_set_curve (agent->ledger, &agent->config->curve);
   vj_ledger_set_static_policy (agent->ledger, agent->config->static_policy);
   for (guint i = 0; i < n_zones; i++)
     {

@@ -45,6 +45,9 @@ static const Setting settings[] = {
     "What outlives a reboot (/var/lib/virtjoule)" },
   { "attribution", "static-policy", vj_value_static_policy, FIELD (static_policy), "POLICY",
     "Who bears static energy: separate, even, proportional or allocation (separate)" },
+  { "attribution", "curve", vj_value_curve, FIELD (curve.kind), NULL, NULL },
+  { "attribution", "gamma", vj_value_gamma, FIELD (curve.gamma_permille), NULL, NULL },
+  { "attribution", "stacking", vj_value_stacking, FIELD (curve.stacking), NULL, NULL },
   { "powercap", "max-watts", vj_value_max_watts, FIELD (max_power_uw), NULL, NULL },
   { "model", "idle-watts", vj_value_watts, FIELD (model_idle_uw), NULL, NULL },
   { "model", "full-watts", vj_value_watts, FIELD (model_full_uw), NULL, NULL },
@@ -227,6 +230,7 @@ config_new (void)
   config->static_uw = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   config->max_power_uw = VJ_POWERCAP_MAX_POWER_UW;
   config->quantum_uj = VJ_UJ_PER_MJ;
+  config->curve.gamma_permille = 400;
   return config;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "common/curve.h"
 #include "common/roots.h"
 #include "common/static_policy.h"
 
@@ -22,6 +23,7 @@ typedef struct
   VjSourceChoice source; /* auto: powercap, or model only where no meter exists */
   GHashTable *static_uw; /* zone id -> guint64* µW */
   VjStaticPolicy static_policy;
+  VjCurve curve;
   guint64 max_power_uw;  /* plausibility bound of one zone */
   guint64 model_idle_uw; /* 0: by core count */
   guint64 model_full_uw;

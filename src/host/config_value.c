@@ -124,9 +124,9 @@ vj_value_interval (gpointer field, const char *value, GError **error)
   return TRUE;
 }
 
-/* Decimal watts to µW by digits: "20.5" is exactly 20500000. */
+/* A decimal number (of watts, mostly) to millionths by digits: "20.5" is exactly 20500000. */
 static gboolean
-parse_watts (const char *text, guint64 *ret_uw)
+parse_millionths (const char *text, guint64 *ret_millionths)
 {
   guint64 value = 0;
   int decimals = -1; /* -1: no point yet */
@@ -147,16 +147,47 @@ parse_watts (const char *text, guint64 *ret_uw)
     value *= 10;
   if (value > MAX_WATTS * VJ_UW_PER_W)
     return FALSE;
-  *ret_uw = value;
+  *ret_millionths = value;
   return TRUE;
 }
 
 gboolean
 vj_value_watts (gpointer field, const char *value, GError **error)
 {
-  if (!parse_watts (value, field))
+  if (!parse_millionths (value, field))
     return vj_value_refuse (error, value,
                             "watts as a decimal number without a unit, such as 20.5, 0 to 1000000");
+  return TRUE;
+}
+
+gboolean
+vj_value_curve (gpointer field, const char *value, GError **error)
+{
+  const gboolean bent = strcmp (value, "gamma") == 0;
+  if (!bent && strcmp (value, "linear") != 0)
+    return vj_value_refuse (error, value, "linear, gamma");
+  *(VjCurveKind *)field = bent ? VJ_CURVE_GAMMA : VJ_CURVE_LINEAR;
+  return TRUE;
+}
+
+gboolean
+vj_value_gamma (gpointer field, const char *value, GError **error)
+{
+  guint64 millionths = 0;
+  if (!parse_millionths (value, &millionths) || millionths == 0 || millionths > 1000000
+      || millionths % 1000 != 0)
+    return vj_value_refuse (error, value, "a decimal number such as 0.4, 0.001 to 1");
+  *(guint *)field = (guint)(millionths / 1000);
+  return TRUE;
+}
+
+gboolean
+vj_value_stacking (gpointer field, const char *value, GError **error)
+{
+  const gboolean largest = strcmp (value, "largest") == 0;
+  if (!largest && strcmp (value, "longest-lived") != 0)
+    return vj_value_refuse (error, value, "longest-lived, largest");
+  *(VjStacking *)field = largest ? VJ_STACKING_LARGEST : VJ_STACKING_LONGEST_LIVED;
   return TRUE;
 }
 
@@ -164,7 +195,7 @@ gboolean
 vj_value_max_watts (gpointer field, const char *value, GError **error)
 {
   guint64 power_uw = 0;
-  if (!parse_watts (value, &power_uw) || power_uw < VJ_UW_PER_W)
+  if (!parse_millionths (value, &power_uw) || power_uw < VJ_UW_PER_W)
     return vj_value_refuse (error, value,
                             "watts as a decimal number without a unit, such as 1500, 1 to 1000000");
   *(guint64 *)field = power_uw;

@@ -14,8 +14,8 @@ ALLOWED = re.compile(r"""^(
 | g_(error_\w+|set_error\w*|clear_error|propagate\w*error|quark_from_static_string|intern_static_string)
 | g_(return_if_fail_warning|assertion_message\w*|bytes_\w+)
 | json_\w+ | g_object_unref | g_signal_connect_data | g_type_check_instance_\w+
-| mem(cpy|move|set|cmp|chr|rchr|mem) | str\w+ | __(mem|str)\w+_chk | bsearch | qsort | abort | sqrt | ceil
-| __stack_chk_fail | __errno_location | __ctype_\w+ | __isoc\d+_\w+ | __(u?div|u?mod|mul)\w+ | _GLOBAL_OFFSET_TABLE_
+| mem(cpy|move|set|cmp|chr|rchr|mem) | str\w+ | __(mem|str)\w+_chk | bsearch | qsort | abort | sqrt | ceil | pow
+| __stack_chk_fail | __errno_location | __ctype_\w+ | __isoc\d+_\w+ | __(u?div|u?mod|mul|float)\w+ | _GLOBAL_OFFSET_TABLE_
 | __(asan|ubsan|sanitizer|tsan|llvm|gcov|gcov_\w|odr_asan)\w*
 )$""", re.X)
 FORBIDDEN = re.compile(r"^(strerror_r|strftime\w*|json_\w+_(file|stream\w*|mapped_file)|json_parser_load_from_(file|stream)\w*)$")

@@ -195,6 +195,9 @@ world_init (World *world, guint32 seed)
 {
   *world = (World){ .rand = g_rand_new_with_seed (seed), .ledger = new_machine (seed % 3 * 19999999) };
   vj_ledger_set_static_policy (world->ledger, (VjStaticPolicy)(seed / 2 % 4));
+  const VjCurve curve = { seed / 8 % 2 == 0 ? VJ_CURVE_LINEAR : VJ_CURVE_GAMMA, 1 + seed * 7 % 1000,
+                          seed / 16 % 2 == 0 ? VJ_STACKING_LONGEST_LIVED : VJ_STACKING_LARGEST };
+  vj_ledger_set_curve (world->ledger, &curve);
   if (seed % 2 == 0)
     return;
   vj_ledger_set_resource (world->ledger, DRAM, VJ_RESOURCE_MEMORY);

@@ -157,7 +157,8 @@ test_one_interval (void **state)
       VjCarry carry[3] = { 0 };
       guint64 energy_uj[3] = { 77, 77, 77 };
       const VjAttributionInput input = {
-        c->measured_uj, SECOND_US, c->static_uw, c->dynamic_limit_uj, c->busy, 50, c->usage, c->limit_uj, 3
+        c->measured_uj, SECOND_US, c->static_uw, c->dynamic_limit_uj, c->busy, 50, c->usage, c->limit_uj, 3,
+        { 0 },          NULL
       };
       vj_attribution_run (&book, &input, carry, energy_uj, &result);
       if (result.static_uj != c->static_uj || result.remainder_uj != c->remainder_uj)
@@ -242,7 +243,8 @@ test_debt_is_paid_down (void **state)
       total_ns += 8 * (1000000 + g_rand_int (rand) % 1000000);
       const guint64 busy = total_ns / 10000000 * 10000000 - told_ns;
       const guint64 usage = total_ns / 8 * 7 - used;
-      const VjAttributionInput input = { busy, 10000, 0, NO_LIMIT, busy, 20000000, &usage, NULL, 1 };
+      const VjAttributionInput input = { busy,   10000, 0, NO_LIMIT, busy, 20000000,
+                                         &usage, NULL,  1, { 0 },    NULL };
       VjAttributionResult result;
       guint64 part_uj;
       used += usage;
@@ -264,7 +266,7 @@ test_limit_keeps_roundings (void **state)
   VjCarry carry = 0;
   guint64 part_uj;
   const guint64 usage = 1, none = 0;
-  VjAttributionInput input = { 1, 1, 0, NO_LIMIT, 2, 0, &usage, &none, 1 };
+  VjAttributionInput input = { 1, 1, 0, NO_LIMIT, 2, 0, &usage, &none, 1, { 0 }, NULL };
   vj_attribution_run (&book, &input, &carry, &part_uj,
                       &result); /* half a unit each: the consumer's by the tie */
   assert_int_equal (part_uj, 0);
@@ -283,7 +285,7 @@ test_excess_over_a_limit_is_not_owed (void **state)
   VjAttributionResult result;
   guint64 part_uj;
   const guint64 usage = 1, none = 0, no_limit = NO_LIMIT;
-  VjAttributionInput input = { 1000, 1, 0, NO_LIMIT, 2, 0, &usage, &none, 1 };
+  VjAttributionInput input = { 1000, 1, 0, NO_LIMIT, 2, 0, &usage, &none, 1, { 0 }, NULL };
   for (int i = 0; i < 100; i++)
     vj_attribution_run (&book, &input, &carry, &part_uj, &result);
   input.limit_uj = &no_limit;

@@ -77,6 +77,9 @@ assert_defaults (const VjConfig *config)
   assert_int_equal (config->model_full_uw, 0);
   assert_int_equal (config->quantum_uj, VJ_UJ_PER_MJ);
   assert_int_equal (config->static_policy, VJ_STATIC_SEPARATE);
+  assert_int_equal (config->curve.kind, VJ_CURVE_LINEAR);
+  assert_int_equal (config->curve.gamma_permille, 400);
+  assert_int_equal (config->curve.stacking, VJ_STACKING_LONGEST_LIVED);
   assert_null (config->metrics_listen);
   assert_false (config->show_version);
 }
@@ -154,6 +157,9 @@ test_file (void **state)
                      "resolution = 1uJ\n"
                      "[attribution]\n"
                      "static-policy = allocation\n"
+                     "curve = gamma\n"
+                     "gamma = 0.725\n"
+                     "stacking = largest\n"
                      "[agent]\n"
                      "source = powercap";
   g_autoptr (GError) error = NULL;
@@ -170,6 +176,9 @@ test_file (void **state)
   assert_int_equal (config->max_power_uw, 350250000);
   assert_int_equal (config->quantum_uj, 1);
   assert_int_equal (config->static_policy, VJ_STATIC_ALLOCATION);
+  assert_int_equal (config->curve.kind, VJ_CURVE_GAMMA);
+  assert_int_equal (config->curve.gamma_permille, 725);
+  assert_int_equal (config->curve.stacking, VJ_STACKING_LARGEST);
   assert_int_equal (config->source, VJ_SOURCE_POWERCAP);
 }
 
@@ -232,6 +241,12 @@ static const BadFile bad_files[] = {
   { "[static-watts]\n/core = 20\n", 2, "\"/core\"", "package-0/dram" },
   { "[attribution]\nstatic-policy = fair\n", 2, "static-policy: \"fair\"",
     "separate, even, proportional, allocation" },
+  { "[attribution]\ncurve = cubic\n", 2, "curve: \"cubic\"", "linear, gamma" },
+  { "[attribution]\ngamma = 0\n", 2, "gamma: \"0\"", "0.001 to 1" },
+  { "[attribution]\ngamma = 1.001\n", 2, "gamma: \"1.001\"", "0.001 to 1" },
+  { "[attribution]\ngamma = 0.0004\n", 2, "gamma: \"0.0004\"", "0.001 to 1" },
+  { "[attribution]\ngamma = -0.4\n", 2, "gamma: \"-0.4\"", "0.001 to 1" },
+  { "[attribution]\nstacking = random\n", 2, "stacking: \"random\"", "longest-lived, largest" },
   { "[powercap]\nmax-watts = 0\n", 2, "max-watts: \"0\"", "1 to 1000000" },
   { "[model]\nidle-watts = 50\nfull-watts = 20\n", 3, "idle-watts is more", "at most" },
   { "[model]\nfull-watts = 20\nidle-watts = 50\n", 3, "idle-watts is more", "at most" },
