@@ -34,6 +34,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLedger, vj_ledger_free)
 /* Zones are added once, parents first, before any account; zone->parent is an index of this ledger. Returns the zone's
  * index. Zones and totals are the ledger's, and stay where they are until vj_ledger_decode (). */
 guint vj_ledger_add_zone (VjLedger *ledger, const VjZone *zone, guint64 static_uw);
+/* Power that the zone is taken to draw whatever the load, from the next vj_ledger_settle () on. */
+void vj_ledger_set_static_uw (VjLedger *ledger, guint zone, guint64 static_uw);
+guint64 vj_ledger_static_uw (const VjLedger *ledger, guint zone);
 /* What the zone is shared by; CPU time if it is not said. Before any account is opened. */
 void vj_ledger_set_resource (VjLedger *ledger, guint zone, VjResource resource);
 /* How much usage beyond the machine's may be owed by later remainders, for every zone that is shared by it (CPU time: the

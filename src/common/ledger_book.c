@@ -162,6 +162,18 @@ vj_ledger_new_like (const VjLedger *ledger)
   return like;
 }
 
+void
+vj_ledger_set_static_uw (VjLedger *ledger, guint zone, guint64 static_uw)
+{
+  vj_ledger_get_zone (ledger, zone)->static_uw = static_uw;
+}
+
+guint64
+vj_ledger_static_uw (const VjLedger *ledger, guint zone)
+{
+  return vj_ledger_get_zone (ledger, zone)->static_uw;
+}
+
 guint
 vj_ledger_n_zones (const VjLedger *ledger)
 {

@@ -16,6 +16,7 @@
 #include "host/libvirt_watch.h"
 #include "host/source_model.h"
 #include "host/source_powercap.h"
+#include "host/static_power.h"
 #include "host/store.h"
 #include "host/usage.h"
 
@@ -38,6 +39,7 @@ struct VjAgent
   VjSource *source;
   VjBusy *busy;
   VjLedger *ledger;
+  VjStaticPower *static_power;
   VjPoll *poll;
   VjDomains *domains;
   VjLibvirtWatch *watch;
@@ -51,6 +53,7 @@ struct VjAgent
   VjRest rest;
   int rest_zone; /* in the ledger, after the source's zones; -1: no platform is measured */
   guint cpus;
+  guint64 busy_ns; /* cumulative */
   guint64 started_us;
   guint64 tick_us;          /* CLOCK_MONOTONIC of the last tick; 0: none yet */
   guint64 tick_boottime_us; /* the same moment on CLOCK_BOOTTIME */
@@ -69,10 +72,13 @@ read_usage (VjAgent *agent, guint64 now_us)
 {
   guint64 busy_ns = 0;
   g_autoptr (GError) error = NULL;
-  if (vj_busy_read (agent->busy, now_us, &busy_ns, &agent->cpus, &error))
+  gboolean known = vj_busy_read (agent->busy, now_us, &busy_ns, &agent->cpus, &error);
+  if (known)
     vj_ledger_add_busy (agent->ledger, VJ_RESOURCE_CPU, busy_ns);
   else
     vj_ledger_mark_gap (agent->ledger);
+  agent->busy_ns += busy_ns;
+  vj_static_power_add_busy (agent->static_power, busy_ns, known ? agent->cpus : 0);
   vj_domains_read_usage (agent->domains, agent->tick_boottime_us);
 }
 
@@ -81,6 +87,7 @@ measure_zone (VjAgent *agent, guint zone, const VjSourceReading *reading, guint6
 {
   ZoneView *view = &agent->zones[zone];
   view->readable = reading->fresh;
+  vj_static_power_add_reading (agent->static_power, zone, reading);
   if (!reading->fresh)
     return;
   view->read_us = now_us;
@@ -258,6 +265,15 @@ on_zone_notice (const VjZone *zone, const GError *error, gpointer user_data)
     g_message ("zone %s can be read again", zone->id);
 }
 
+static void
+on_static_notice (gboolean is_warning, const char *message, gpointer user_data)
+{
+  if (is_warning)
+    g_warning ("%s", message);
+  else
+    g_message ("%s", message);
+}
+
 /* --- opening --- */
 
 static VjSource *
@@ -277,42 +293,6 @@ open_source (const VjConfig *config, GError **error)
     }
   g_message ("no energy meter (%s); figures are estimated from CPU time", local->message);
   return vj_source_model_open (config->roots.procfs, config->model_idle_uw, config->model_full_uw, error);
-}
-
-/* Static power of a zone: as configured, else 0. An estimate is a straight line whose intercept is its idle
- * power, so there that is the default. */
-static guint64
-static_power_uw (const VjAgent *agent, const VjZone *zone)
-{
-  const guint64 *configured = g_hash_table_lookup (agent->config->static_uw, zone->id);
-  if (configured != NULL)
-    return *configured;
-  if (agent->source->driver->quality == VJ_QUALITY_MEASURED)
-    return 0;
-  return vj_source_model_idle_uw (agent->source);
-}
-
-static gboolean
-has_zone (const VjAgent *agent, const char *id)
-{
-  for (guint zone = 0; zone < vj_ledger_n_zones (agent->ledger); zone++)
-    if (strcmp (vj_ledger_zone (agent->ledger, zone)->id, id) == 0)
-      return TRUE;
-  return FALSE;
-}
-
-/* A mistyped zone id would silently leave static energy with the domains. */
-static void
-warn_of_unknown_zones (const VjAgent *agent)
-{
-  GHashTableIter iter;
-  gpointer id;
-  g_hash_table_iter_init (&iter, agent->config->static_uw);
-  while (g_hash_table_iter_next (&iter, &id, NULL))
-    if (!has_zone (agent, id))
-      g_warning (
-          "static-watts names zone %s, which this host does not have: see the zones in `virtjoule status`",
-          (const char *)id);
 }
 
 static void
@@ -342,7 +322,7 @@ add_rest_zone (VjAgent *agent)
       }
   agent->rest_zone = -1;
   if (found == 1 && vj_zone_init (&zone, "rest", vj_source_zone (agent->source, (guint)psys), psys))
-    agent->rest_zone = (int)vj_ledger_add_zone (agent->ledger, &zone, static_power_uw (agent, &zone));
+    agent->rest_zone = (int)vj_ledger_add_zone (agent->ledger, &zone, 0);
 }
 
 static void
@@ -356,11 +336,12 @@ open_ledger (VjAgent *agent)
   for (guint i = 0; i < n_zones; i++)
     {
       const VjZone *zone = vj_source_zone (agent->source, i);
-      vj_ledger_add_zone (agent->ledger, zone, static_power_uw (agent, zone));
+      vj_ledger_add_zone (agent->ledger, zone, 0);
       add_to_template (&agent->template, zone, i);
     }
   add_rest_zone (agent);
-  warn_of_unknown_zones (agent);
+  agent->static_power =
+      vj_static_power_new (agent->config, agent->source, agent->ledger, on_static_notice, NULL);
   agent->readings = g_new0 (VjSourceReading, n_zones);
   agent->zones = g_new0 (ZoneView, vj_ledger_n_zones (agent->ledger));
 
@@ -513,6 +494,7 @@ vj_agent_free (VjAgent *agent)
   g_clear_pointer (&agent->watch, vj_libvirt_watch_free); /* iterates the main loop for a while */
   g_clear_pointer (&agent->domains, vj_domains_free);
   g_clear_pointer (&agent->poll, vj_poll_free);
+  g_clear_pointer (&agent->static_power, vj_static_power_free);
   g_clear_pointer (&agent->ledger, vj_ledger_free);
   g_clear_pointer (&agent->busy, vj_busy_free);
   g_clear_pointer (&agent->source, vj_source_free);
@@ -537,6 +519,12 @@ snapshot_zones (const VjAgent *agent, VjSnapshot *snapshot)
                                .readable = view->readable };
       guint64 now_us = vj_clock_monotonic_us ();
       shown.age_us = now_us - MIN (now_us, view->read_us);
+      VjStaticView static_view;
+      vj_static_power_view (agent->static_power, zone, &static_view);
+      shown.static_uw = static_view.static_uw;
+      shown.static_source = static_view.source;
+      g_strlcpy (shown.static_note, static_view.note != NULL ? static_view.note : "",
+                 sizeof shown.static_note);
       g_array_append_val (snapshot->zones, shown);
     }
 }
@@ -555,6 +543,11 @@ vj_agent_snapshot (VjAgent *agent)
   snapshot->age_us = now_us - MIN (now_us, agent->tick_us);
   snapshot->interval_us = agent->config->interval_us;
   snapshot->ticks = agent->ticks;
+  snapshot->tick_us = agent->tick_us;
+  snapshot->busy_ns = agent->busy_ns;
+  snapshot->cpus = agent->cpus;
+  snapshot->hardware = vj_static_power_fingerprint (agent->static_power);
+  snapshot->state_dir = agent->config->roots.state_dir;
   snapshot->ticks_late = agent->ticks_late;
   snapshot->ticks_skipped = agent->ticks_skipped;
   snapshot->libvirt_uri = agent->config->libvirt_uri;

@@ -87,9 +87,9 @@ put_null (GString *json, const char *key)
 }
 
 static void
-put_watts (GString *json, guint64 power_uw)
+put_watts (GString *json, const char *key, guint64 power_uw)
 {
-  put_key (json, "watts");
+  put_key (json, key);
   g_string_append_printf (json, "%" G_GUINT64_FORMAT ".%06u", power_uw / VJ_UW_PER_W,
                           (guint)(power_uw % VJ_UW_PER_W));
 }
@@ -144,7 +144,7 @@ put_domain (GString *json, const VjSnapshot *snapshot, const VjDomainSnapshot *d
   else
     put_null (json, "pid");
   put_text (json, "state", vj_domain_state_name (domain->state));
-  put_watts (json, domain->power_uw);
+  put_watts (json, "watts", domain->power_uw);
   put_per_zone (json, "energy_uj", snapshot, domain->energy_uj);
   put_per_zone (json, "static_uj", snapshot, domain->static_uj);
   put_u64 (json, "cpu_ns", domain->cpu_ns);
@@ -192,10 +192,13 @@ put_zone (GString *json, const VjSnapshot *snapshot, const VjZoneSnapshot *zone)
   put_text (json, "static_policy", vj_static_policy_name (snapshot->static_policy));
   /* The power of an unreadable zone is not known; its last one must not pass for today's. */
   if (zone->readable)
-    put_watts (json, zone->power_uw);
+    put_watts (json, "watts", zone->power_uw);
   else
     put_null (json, "watts");
   put_bool (json, "readable", zone->readable);
+  put_watts (json, "static_watts", zone->static_uw);
+  put_text (json, "static_source", zone->static_source);
+  put_text (json, "static_note", zone->static_note[0] != '\0' ? zone->static_note : NULL);
   put_reading (json, snapshot, zone->age_us);
   g_string_append_c (json, '}');
 }
@@ -208,6 +211,7 @@ put_ticks (GString *json, const VjSnapshot *snapshot)
   put_u64 (json, "late", snapshot->ticks_late);
   put_u64 (json, "skipped", snapshot->ticks_skipped);
   put_u64 (json, "interval_us", snapshot->interval_us);
+  put_u64 (json, "monotonic_us", snapshot->tick_us);
   put_u64 (json, "age_us", snapshot->age_us);
   g_string_append_c (json, '}');
 }
@@ -241,6 +245,10 @@ vj_api_status_json (const VjSnapshot *snapshot)
   GString *json = g_string_new ("{");
   put_text (json, "version", snapshot->version);
   put_text (json, "host", snapshot->host);
+  put_text (json, "hardware", snapshot->hardware);
+  put_text (json, "state_dir", snapshot->state_dir);
+  put_u64 (json, "cpus", snapshot->cpus);
+  put_u64 (json, "busy_us", snapshot->busy_ns / VJ_NS_PER_US);
   put_open (json, "zones", '[');
   for (guint i = 0; i < snapshot->zones->len; i++)
     put_zone (json, snapshot, vj_snapshot_zone (snapshot, i));

@@ -122,6 +122,17 @@ put_zone_health (VjMetrics *metrics, const VjSnapshot *snapshot)
 }
 
 static void
+put_zone_static_power (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_zone_static_watts", "gauge",
+                     "Power that the zone is taken to draw whatever the load, and where that is from.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_micro (metrics, vj_snapshot_zone (snapshot, i)->static_uw, "zone",
+                      vj_snapshot_zone (snapshot, i)->zone.id, "source",
+                      vj_snapshot_zone (snapshot, i)->static_source, NULL);
+}
+
+static void
 put_one_u64 (VjMetrics *metrics, const char *name, const char *type, const char *help, guint64 value)
 {
   vj_metrics_family (metrics, name, type, help);
@@ -184,6 +195,7 @@ vj_api_metrics (const VjSnapshot *snapshot)
   put_zone_energy (metrics, snapshot);
   put_zone_static (metrics, snapshot);
   put_zone_health (metrics, snapshot);
+  put_zone_static_power (metrics, snapshot);
   put_source (metrics, snapshot);
   put_agent (metrics, snapshot);
   return vj_metrics_finish (metrics);

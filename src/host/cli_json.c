@@ -78,10 +78,10 @@ vj_cli_seconds (JsonObject *object, const char *key_us)
 }
 
 char *
-vj_cli_watts (JsonObject *object)
+vj_cli_watts (JsonObject *object, const char *key)
 {
   char buffer[G_ASCII_DTOSTR_BUF_SIZE];
-  JsonNode *node = member (object, "watts", G_TYPE_DOUBLE);
+  JsonNode *node = member (object, key, G_TYPE_DOUBLE);
   if (node == NULL)
     return g_strdup ("-");
   return g_strdup (g_ascii_formatd (buffer, sizeof buffer, "%.3f", json_node_get_double (node)));

@@ -16,6 +16,6 @@ gboolean vj_cli_json_true (JsonObject *object, const char *key);
 /* Cells of a table; the caller's. */
 char *vj_cli_joules (guint64 energy_uj);                       /* "12.345" */
 char *vj_cli_seconds (JsonObject *object, const char *key_us); /* "0.412 s", or "-" if absent or null */
-char *vj_cli_watts (JsonObject *object);                       /* "12.34", or "-" */
+char *vj_cli_watts (JsonObject *object, const char *key);      /* "12.340", or "-" */
 /* "measured by powercap; readings are at most 0.412 s old" of an object with quality, source, age_us. */
 char *vj_cli_quality (JsonObject *object, const char *source_key);

@@ -45,7 +45,7 @@ add_domain (VjCliTable *table, JsonObject *domain, GList *zones, gboolean show_u
   if (show_uuid)
     vj_cli_table_cell (table, vj_cli_json_text (domain, "uuid"));
   vj_cli_table_cell (table, vj_cli_json_text (domain, "state"));
-  vj_cli_table_take (table, vj_cli_watts (domain));
+  vj_cli_table_take (table, vj_cli_watts (domain, "watts"));
   for (GList *zone = zones; zone != NULL; zone = zone->next)
     vj_cli_table_take (table, vj_cli_joules (vj_cli_json_u64 (energy, zone->data)));
   vj_cli_table_cell (table, vj_cli_json_text (channel, "state"));

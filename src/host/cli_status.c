@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/cli.h"
 
+#include <string.h>
+
 #include "common/error.h"
 #include "host/cli_json.h"
 #include "host/cli_table.h"
@@ -30,6 +32,18 @@ put_source (JsonObject *source, gpointer user_data)
 }
 
 static void
+put_static (JsonObject *zone, gpointer user_data)
+{
+  const char *source = vj_cli_json_text (zone, "static_source");
+  const char *note = vj_cli_json_text (zone, "static_note");
+  g_autofree char *id = vj_cli_printable (vj_cli_json_text (zone, "id"));
+  g_autofree char *watts = vj_cli_watts (zone, "static_watts");
+  if (*source != '\0' && strcmp (source, "none") != 0)
+    g_string_append_printf (user_data, "Static:    %s %s W, %s%s%s\n", id, watts, source,
+                            *note != '\0' ? ": " : "", note);
+}
+
+static void
 put_agent (JsonObject *status, GString *text)
 {
   JsonObject *ticks = vj_cli_json_object (status, "ticks");
@@ -52,7 +66,9 @@ put_agent (JsonObject *status, GString *text)
       vj_cli_json_u64 (counters, "rejected"), vj_cli_json_u64 (counters, "gaps"),
       vj_cli_json_u64 (counters, "failures"));
   g_string_append_printf (text, "libvirt:   %s%s\n", uri, no_libvirt ? "" : connection);
-  g_string_append_printf (text, "Domains:   " U64 "\n\n", vj_cli_json_u64 (status, "domains"));
+  g_string_append_printf (text, "Domains:   " U64 "\n", vj_cli_json_u64 (status, "domains"));
+  for_each (status, "zones", put_static, text);
+  g_string_append_c (text, '\n');
 }
 
 static void
@@ -63,7 +79,7 @@ add_zone (JsonObject *zone, gpointer user_data)
   vj_cli_table_cell (table, vj_cli_json_text (zone, "id"));
   for (gsize i = 0; i < G_N_ELEMENTS (energies); i++)
     vj_cli_table_take (table, vj_cli_joules (vj_cli_json_u64 (zone, energies[i])));
-  vj_cli_table_take (table, vj_cli_watts (zone));
+  vj_cli_table_take (table, vj_cli_watts (zone, "watts"));
   vj_cli_table_cell (table,
                      vj_cli_json_true (zone, "readable") ? vj_cli_json_text (zone, "quality") : "unreadable");
   vj_cli_table_take (table, vj_cli_seconds (zone, "age_us"));

@@ -77,14 +77,37 @@ is_zone_id (const char *id)
          && vj_zone_init (&(VjZone){ 0 }, slash + 1, &parent, 0);
 }
 
+/* One number would not fit all zones. */
+static gboolean
+set_static_default (VjConfig *config, const char *value, GError **error)
+{
+  const guint64 automatic = VJ_STATIC_AUTO_UW;
+  g_hash_table_remove (config->static_uw, VJ_STATIC_DEFAULT);
+  if (strcmp (value, "auto") == 0)
+    g_hash_table_insert (config->static_uw, g_strdup (VJ_STATIC_DEFAULT),
+                         g_memdup2 (&automatic, sizeof automatic));
+  else if (strcmp (value, "none") != 0)
+    {
+      vj_value_refuse (error, value, "auto or none");
+      g_prefix_error (error, "%s: ", VJ_STATIC_DEFAULT);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 static gboolean
 set_static (VjConfig *config, const char *zone_id, const char *value, GError **error)
 {
-  guint64 power_uw = 0;
+  guint64 power_uw = VJ_STATIC_AUTO_UW;
+  if (strcmp (zone_id, VJ_STATIC_DEFAULT) == 0)
+    return set_static_default (config, value, error);
   if (!is_zone_id (zone_id))
-    return vj_value_refuse (error, zone_id, "the id of a zone, such as package-0 or package-0/dram");
-  if (!vj_value_watts (&power_uw, value, error))
+    return vj_value_refuse (error, zone_id,
+                            "the id of a zone, such as package-0 or package-0/dram, or default");
+  if (strcmp (value, "auto") != 0 && !vj_value_watts (&power_uw, value, NULL))
     {
+      vj_value_refuse (error, value,
+                       "auto, or watts as a decimal number without a unit, such as 20.5, 0 to 1000000");
       g_prefix_error (error, "%s: ", zone_id);
       return FALSE;
     }

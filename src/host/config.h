@@ -14,6 +14,10 @@ typedef enum
   VJ_SOURCE_MODEL
 } VjSourceChoice;
 
+/* In static_uw: found by observation; the value, if any, of package and dram zones that are not named. */
+#define VJ_STATIC_AUTO_UW G_MAXUINT64
+#define VJ_STATIC_DEFAULT "default"
+
 /* The agent's settings: built-in defaults, then the key file, then the command line. */
 typedef struct
 {
@@ -21,7 +25,7 @@ typedef struct
   guint64 interval_us;   /* 100 ms to 60 s; default 1 s */
   char *libvirt_uri;     /* "none": no libvirt */
   VjSourceChoice source; /* auto: powercap, or model only where no meter exists */
-  GHashTable *static_uw; /* zone id -> guint64* µW */
+  GHashTable *static_uw; /* zone id or VJ_STATIC_DEFAULT -> guint64* µW or VJ_STATIC_AUTO_UW */
   VjStaticPolicy static_policy;
   VjCurve curve;
   guint64 max_power_uw;  /* plausibility bound of one zone */

@@ -15,6 +15,9 @@ typedef struct
   guint64 power_uw; /* measured, over the last interval */
   gboolean readable;
   guint64 age_us; /* since the last successful reading */
+  guint64 static_uw;
+  const char *static_source; /* vj_static_power_view () */
+  char static_note[128];     /* may be empty */
 } VjZoneSnapshot;
 
 typedef struct
@@ -45,6 +48,11 @@ typedef struct
   VjSourceCounts counts;
   guint64 age_us;      /* of the newest tick */
   guint64 interval_us; /* nominal */
+  guint64 tick_us;     /* of the newest tick, CLOCK_MONOTONIC */
+  guint64 busy_ns;     /* CPU time used by the machine since the agent started */
+  guint cpus;
+  const char *hardware; /* vj_hardware_fingerprint () */
+  const char *state_dir;
   guint64 ticks;
   guint64 ticks_late;      /* began more than half an interval late */
   guint64 ticks_skipped;   /* deadlines that passed without a tick of their own */

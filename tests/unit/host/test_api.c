@@ -22,6 +22,13 @@ add_zone (VjSnapshot *snapshot, const char *name, int parent, const VjZoneTotals
     .totals = *totals, .static_owed_uj = 1500000, .power_uw = 20500001, .readable = readable
   };
   zone.age_us = readable ? 400000 : 73400000;
+  zone.static_source = "none";
+  if (parent < 0)
+    {
+      zone.static_uw = 10250000;
+      zone.static_source = "calibrated";
+      g_strlcpy (zone.static_note, "+-0.120 W", sizeof zone.static_note);
+    }
   assert_true (vj_zone_init (&zone.zone, name, outer, parent));
   g_array_append_val (snapshot->zones, zone);
 }
@@ -85,6 +92,11 @@ snapshot_new (void)
   snapshot->counts = (VjSourceCounts){ .wraps = 1, .resets = 2, .rejected = 3, .gaps = 4, .failures = 5 };
   snapshot->age_us = 400000;
   snapshot->interval_us = 1000000;
+  snapshot->tick_us = 7200000000;
+  snapshot->busy_ns = 86400123456789;
+  snapshot->cpus = 64;
+  snapshot->hardware = "0123456789abcdef";
+  snapshot->state_dir = "/var/lib/virtjoule";
   snapshot->ticks = 3600;
   snapshot->ticks_late = 6;
   snapshot->ticks_skipped = 7;

@@ -148,6 +148,8 @@ test_file (void **state)
                      "package-0 = 20.5\n"
                      "package-0/dram = 0.000001\n"
                      "package-1-die-1 = 1000000\n"
+                     "package-2 = auto\n"
+                     "default = auto\n"
                      "[model]\n"
                      "idle-watts = 7\n"
                      "full-watts = 7.000000\n"
@@ -171,6 +173,8 @@ test_file (void **state)
   assert_int_equal (static_uw (config, "package-0"), 20500000);
   assert_int_equal (static_uw (config, "package-0/dram"), 1);
   assert_int_equal (static_uw (config, "package-1-die-1"), 1000000 * VJ_UW_PER_W);
+  assert_int_equal (static_uw (config, "package-2"), VJ_STATIC_AUTO_UW);
+  assert_int_equal (static_uw (config, VJ_STATIC_DEFAULT), VJ_STATIC_AUTO_UW);
   assert_int_equal (config->model_idle_uw, 7 * VJ_UW_PER_W);
   assert_int_equal (config->model_full_uw, 7 * VJ_UW_PER_W);
   assert_int_equal (config->max_power_uw, 350250000);
@@ -227,6 +231,8 @@ static const BadFile bad_files[] = {
   { "[agent]\nmetrics-listen = [127.0.0.1]:9177\n", 2, "\"[127.0.0.1]:9177\"", "[::1]:9177" },
   { "[agent]\nmetrics-listen = localhost:9177\n", 2, "\"localhost:9177\"", "in numbers" },
   { "[static-watts]\npackage-0 = 20W\n", 2, "package-0: \"20W\"", "20.5" },
+  { "[static-watts]\npackage-0 = automatic\n", 2, "package-0: \"automatic\"", "auto, or watts" },
+  { "[static-watts]\ndefault = 20\n", 2, "default: \"20\"", "auto or none" },
   { "[static-watts]\npackage-0 = -1\n", 2, "package-0: \"-1\"", "20.5" },
   { "[static-watts]\npackage-0 = .5\n", 2, "package-0: \".5\"", "20.5" },
   { "[static-watts]\npackage-0 = 5.\n", 2, "package-0: \"5.\"", "20.5" },
