@@ -77,7 +77,7 @@ def main(seconds):
         sys.exit(SKIP)
     interrupt_on(signal.SIGTERM, signal.SIGALRM, signal.SIGHUP)
     signal.alarm(seconds)
-    result = unittest.main(module="__main__", exit=False, verbosity=2, failfast=True).result
+    result = unittest.main(module="__main__", exit=False, verbosity=2, failfast=False).result
     if not result.wasSuccessful():
         sys.exit(1)
     sys.exit(SKIP if result.skipped else 0)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from . import BUILD, wait_until
+from . import BUILD, Timeout, wait_until
 from .libvirt import URI
 
 
@@ -38,7 +38,8 @@ class Agent:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
         try:
             wait_until(self.answers, "the agent answers", 30)
         except BaseException:
@@ -89,9 +90,30 @@ class Agent:
         """Domains by UUID."""
         return {domain["uuid"]: domain for domain in json.loads(self.client("list", "--json").stdout)}
 
-    def wait_for(self, guest, state="connected", seconds=60):
+    def domain(self, guest):
+        """The guest's account; None while the agent does not know it."""
+        return self.list().get(guest.uuid)
+
+    def wait_for(self, guest, state="open", seconds=60):
         """Until the guest's channel is in this state; returns the domain."""
         def look():
-            domain = self.list().get(guest.uuid)
+            domain = self.domain(guest)
             return domain if domain and domain["channel"] and domain["channel"]["state"] == state else None
         return wait_until(look, f"{guest.name}'s channel is {state}", seconds)
+
+    def wait_same(self, guest, resolution_uj=1000, seconds=60):
+        """Waits until the guest shows, in every zone at once, exactly what the ledger has for it (as of one tick, in the
+        resolution that guests get); returns that. A guest whose energy moves all the time is a tick behind, so what the
+        ledger had a moment ago counts as well."""
+        seen = []
+
+        def look():
+            domain = self.domain(guest)
+            if domain:
+                seen.append({zone: energy - energy % resolution_uj for zone, energy in domain["energy_uj"].items()})
+            inside = guest.energy()
+            return inside if inside and inside in seen[-20:] else None
+        try:
+            return wait_until(look, f"{guest.name} shows what the ledger has", seconds)
+        except Timeout as timeout:
+            raise Timeout(f"{timeout}; ledger {seen[-3:]}, guest {guest.energy()}") from None

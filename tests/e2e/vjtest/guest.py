@@ -46,8 +46,9 @@ class Guest:
 
     Transient: the domain is gone with its QEMU. work is a directory that QEMU can look into."""
 
-    def __init__(self, image, work, name, memory=192, vcpus=1, options="", channel=True):
-        self.name = f"vjtest-{os.getpid()}-{name}"
+    def __init__(self, image, work, name, memory=192, vcpus=1, options="", channel=True,
+                 prefix=f"vjtest-{os.getpid()}-"):
+        self.name = prefix + name
         self.uuid = str(uuid.uuid4())
         self.log = os.path.join(work, f"{name}.log")
         self.work = work
@@ -83,18 +84,22 @@ class Guest:
             out.write(text)
         return path
 
+    def channel(self, port):
+        """The element of the live definition; None if there is no such port."""
+        channels = ElementTree.fromstring(virsh("dumpxml", self.name)).iter("channel")
+        return next((channel for channel in channels if channel.find("target").get("name") == port), None)
+
     def channel_path(self, port):
-        """The host's end of a port, from the live definition; None if there is no such port."""
-        for channel in ElementTree.fromstring(virsh("dumpxml", self.name)).iter("channel"):
-            if channel.find("target").get("name") == port:
-                return channel.find("source").get("path")
-        return None
+        """The host's end of a port that is there."""
+        return self.channel(port).find("source").get("path")
 
     def plug(self):
         virsh("attach-device", self.name, self.write("channel.xml", CHANNEL), "--live")
 
     def unplug(self):
-        virsh("detach-device", self.name, self.write("channel.xml", CHANNEL), "--live")
+        """Asks for it; the port is gone when channel () says so. libvirt wants the whole element, path and all."""
+        live = ElementTree.tostring(self.channel(PORT), encoding="unicode")
+        virsh("detach-device", self.name, self.write("channel.xml", live), "--live")
 
     def connect(self):
         """Opens the command channel; needed again after save and restore, which make a new QEMU."""
