@@ -15,6 +15,8 @@ struct VjPoll
 {
   GSource source; /* first: a VjPoll is its GSource, which GLib keeps alive while it is dispatched */
   int epoll_fd;
+  gpointer tag; /* of epoll_fd in the main loop */
+  guint gather_us;
   int pending; /* events[next..pending) of the current batch are yet to be dispatched */
   int next;
   struct epoll_event events[BATCH];
@@ -28,11 +30,10 @@ struct VjPollWatch
   gpointer user_data;
 };
 
-static gboolean
-poll_dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
+/* Returns the number of events. */
+static int
+dispatch_batch (VjPoll *poll)
 {
-  VjPoll *poll = (VjPoll *)source;
-
   poll->next = 0;
   poll->pending = epoll_wait (poll->epoll_fd, poll->events, BATCH, 0);
   while (poll->next < poll->pending)
@@ -43,7 +44,33 @@ poll_dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
       if (watch != NULL)
         watch->func (watch->fd, event->events, watch->user_data); /* watch may be dead after this */
     }
+  const int served = poll->next;
   poll->pending = 0;
+  return served;
+}
+
+/* Where events are gathered, the main loop waits for the fd only once a look at it has found nothing. Until then it is looked
+ * at again after a while, or at once if there may be more. */
+static void
+gather (VjPoll *poll, int served)
+{
+  g_source_modify_unix_fd (&poll->source, poll->tag, served > 0 ? 0 : G_IO_IN);
+  if (served <= 0)
+    g_source_set_ready_time (&poll->source, -1);
+  else if (served == BATCH)
+    g_source_set_ready_time (&poll->source, 0);
+  else
+    g_source_set_ready_time (&poll->source, g_source_get_time (&poll->source) + poll->gather_us);
+}
+
+static gboolean
+poll_dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
+{
+  VjPoll *poll = (VjPoll *)source;
+  const int served = dispatch_batch (poll);
+
+  if (poll->gather_us > 0)
+    gather (poll, served);
   return G_SOURCE_CONTINUE;
 }
 
@@ -73,9 +100,15 @@ vj_poll_new (GMainContext *context, GError **error)
   g_source_set_static_name (&poll->source, "VjPoll");
   /* GLib takes the fd of a source that may not recurse out of its set for each dispatch: system calls for nothing. */
   g_source_set_can_recurse (&poll->source, TRUE);
-  g_source_add_unix_fd (&poll->source, poll->epoll_fd, G_IO_IN);
+  poll->tag = g_source_add_unix_fd (&poll->source, poll->epoll_fd, G_IO_IN);
   g_source_attach (&poll->source, context);
   return poll;
+}
+
+void
+vj_poll_set_gather (VjPoll *poll, guint gather_us)
+{
+  poll->gather_us = gather_us;
 }
 
 void

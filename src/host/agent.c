@@ -22,6 +22,8 @@
 
 /* /proc/stat rounds idle and iowait of each CPU down to 10 ms. */
 #define BUSY_ROUNDING_NS (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
+/* A thousand guests acknowledge their frames within some tens of milliseconds. */
+#define GATHER_US (10 * VJ_US_PER_MS)
 /* Ticks wait this long for the first list of domains, so that a gap can be matched with everybody's usage. */
 #define FIRST_LISTING_US (3 * VJ_US_PER_S)
 
@@ -451,6 +453,7 @@ open_accounting (VjAgent *agent, GError **error)
   agent->poll = vj_poll_new (NULL, error);
   if (agent->poll == NULL)
     return FALSE;
+  vj_poll_set_gather (agent->poll, GATHER_US);
   agent->domains = vj_domains_new (&config->roots, agent->ledger, agent->poll, &agent->template);
   return TRUE;
 }

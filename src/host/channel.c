@@ -129,12 +129,13 @@ write_line (VjChannel *channel, GString *line)
 static gboolean
 send_frame (VjChannel *channel)
 {
-  VjFrame frame = { 0 };
+  VjFrame frame;
   GString *line = NULL;
 
   if (channel->status.state != VJ_CHANNEL_OPEN || channel->status.outstanding || channel->unsent != NULL)
     return FALSE;
 
+  memset (&frame, 0, G_STRUCT_OFFSET (VjFrame, zones)); /* the rest is nine times as long */
   if (!channel->fill (&frame, channel->user_data))
     return FALSE;
   memcpy (frame.session, channel->session, sizeof frame.session);

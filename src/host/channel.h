@@ -33,7 +33,7 @@ typedef struct
   int peer_pid;          /* SO_PEERCRED, 0 if not connected */
 } VjChannelStatus;
 
-/* Fills everything of the frame (all zeros) but session and sequence with the newest settled figures. Called from within
+/* Fills everything of the frame (all zeros up to the zones) but session and sequence with the newest settled figures. Called from within
  * vj_channel_tick () and, for a hello, from the poll's dispatch. FALSE: there are none (the domain's process is not known),
  * and nothing is sent; nor is a frame that cannot be encoded. */
 typedef gboolean (*VjChannelFill) (VjFrame *ret_frame, gpointer user_data);

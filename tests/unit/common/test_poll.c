@@ -136,6 +136,43 @@ callback_may_remove_all_watches_its_own_included (void **state)
   assert_false (iterate (fixture));
 }
 
+static void
+gathered_events_wait_for_the_next_wake (void **state)
+{
+  Fixture *fixture = *state;
+  Peer peer = { 0 };
+
+  vj_poll_set_gather (fixture->poll, G_MAXUINT);
+  add_ready (fixture, &peer);
+  assert_true (iterate (fixture));
+  assert_false (iterate (fixture)); /* although it has not stopped being ready */
+  assert_int_equal (peer.wakes, 1);
+  remove_peer (&peer);
+}
+
+static void
+gathering_ends (void **state)
+{
+  Fixture *fixture = *state;
+  Peer peer = { 0 };
+  guint64 count;
+
+  vj_poll_set_gather (fixture->poll, 1);
+  for (guint64 round = 1; round <= 3; round++)
+    {
+      if (round == 1)
+        add_ready (fixture, &peer);
+      else
+        assert_int_equal (write (peer.fd, &round, sizeof round), sizeof round);
+      while (peer.wakes == 0)
+        g_main_context_iteration (fixture->context, TRUE);
+      assert_int_equal (read (peer.fd, &count, sizeof count), sizeof count);
+      g_main_context_iteration (fixture->context, TRUE); /* finds nothing, and waits for the fd again */
+      peer.wakes = 0;
+    }
+  remove_peer (&peer);
+}
+
 typedef struct
 {
   VjPoll *poll;
@@ -251,6 +288,8 @@ main (void)
   const struct CMUnitTest tests[] = {
     poll_test (wakes_are_bounded_and_everybody_has_a_turn),
     poll_test (callback_may_remove_all_watches_its_own_included),
+    poll_test (gathered_events_wait_for_the_next_wake),
+    poll_test (gathering_ends),
     poll_test (callback_may_free_the_poll),
     poll_test (modify_changes_what_is_awaited),
     poll_test (hang_up_is_reported_unasked),
