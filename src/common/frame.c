@@ -103,10 +103,8 @@ typedef struct
 } Writer;
 
 static void
-put (Writer *writer, const char *text)
+put_bytes (Writer *writer, const char *text, gsize length)
 {
-  gsize length = strlen (text);
-
   if (writer->full || length > sizeof writer->text - writer->length)
     {
       writer->full = TRUE;
@@ -116,27 +114,33 @@ put (Writer *writer, const char *text)
   writer->length += length;
 }
 
+/* Inline, so that the compiler measures the literals. */
+static inline void
+put (Writer *writer, const char *text)
+{
+  put_bytes (writer, text, strlen (text));
+}
+
 static void
 put_u64 (Writer *writer, guint64 value)
 {
   char digits[sizeof "18446744073709551615"];
-  char *at = digits + sizeof digits - 1;
+  gsize at = sizeof digits;
 
-  *at = '\0';
   do
-    *--at = (char)('0' + value % 10);
+    digits[--at] = (char)('0' + value % 10);
   while ((value /= 10) > 0);
-  put (writer, at);
+  put_bytes (writer, digits + at, sizeof digits - at);
 }
 
-static void
+static inline void
 put_text_member (Writer *writer, const char *opening, const char *value)
 {
   put (writer, opening);
   put (writer, value);
 }
 
-static void
+static inline void
 put_u64_member (Writer *writer, const char *opening, guint64 value)
 {
   put (writer, opening);

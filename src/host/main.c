@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib-unix.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -52,12 +53,13 @@ main (int argc, char **argv)
   (void)setlocale (LC_CTYPE, ""); /* of the terminal, for --help; numbers stay in the C locale */
   g_log_writer_default_set_use_stderr (TRUE);
   raise_file_limit ();
+  mallopt (M_ARENA_MAX, 1); /* workers run seldom; an arena for each would hold what libvirt has used once */
   g_autoptr (VjConfig) config = vj_config_parse (argc, argv, &error);
   if (config != NULL && config->show_version)
     return printf ("virtjouled %s\n", VJ_VERSION) > 0 ? VJ_EXIT_OK : VJ_EXIT_FAILED;
   if (config != NULL)
     exit_code = run (config, &error);
   if (error != NULL)
-    fprintf (stderr, "virtjouled: %s\n", error->message);
+    fprintf (stderr, "virtjouled: %s\n", g_strdelimit (error->message, "\n\r", ' '));
   return exit_code;
 }

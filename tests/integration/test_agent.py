@@ -400,6 +400,9 @@ class BadInput(AgentCase):
     def test_a_config_that_is_not_there(self):
         self.refused(2, "/nonexistent/virtjouled.conf", options=("--config", "/nonexistent/virtjouled.conf"))
 
+    def test_a_message_is_one_line_even_of_a_path_with_a_newline(self):
+        self.refused(2, "/nonexistent/a b", options=("--config", "/nonexistent/a\nb"))
+
     def test_a_wrong_key_in_the_config(self):
         path = os.path.join(self.host.root, "virtjouled.conf")
         with open(path, "w") as config:
