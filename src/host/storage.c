@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/storage.h"
+
+#include "common/error.h"
+#include "common/file.h"
+#include "host/scope.h"
+
+#include <unistd.h>
+
+#define TEXT_MIN ((gsize)4096)
+#define TEXT_MAX ((gsize)4 * 1024 * 1024)
+/* Names that were seen once and are not there any more (loop and dm devices come and go). */
+#define STALE_NAMES_MAX 64
+
+/* A kept file whose text grows with the number of devices. */
+typedef struct
+{
+  int fd;
+  char *text;
+  gsize size;
+} Text;
+
+struct VjDisks
+{
+  char *sysfs;
+  Text diskstats;
+  GHashTable *counts; /* name -> GINT_TO_POINTER (whether it counts) */
+  GArray *rows;       /* VjDiskstat: scratch */
+  GArray *last;       /* VjDiskBytes of the last reading */
+};
+
+struct VjStorageUsage
+{
+  VjStorageKind kind;
+  int pid;
+  Text text;
+};
+
+static void
+text_clear (Text *text)
+{
+  if (text->fd >= 0)
+    close (text->fd);
+  text->fd = -1;
+  g_clear_pointer (&text->text, g_free);
+}
+
+static gboolean
+text_open (Text *text, const char *root, const char *relative, GError **error)
+{
+  text->fd = vj_file_open (root, relative, error);
+  if (text->fd < 0)
+    return FALSE;
+  text->size = TEXT_MIN;
+  text->text = g_malloc (text->size);
+  return TRUE;
+}
+
+static gboolean
+text_read (Text *text, gsize *ret_length, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+
+  while (!vj_file_pread (text->fd, text->text, text->size, ret_length, &failure))
+    {
+      if (!g_error_matches (failure, VJ_ERROR, VJ_ERROR_INVALID) || text->size >= TEXT_MAX)
+        {
+          g_propagate_error (error, g_steal_pointer (&failure));
+          return FALSE;
+        }
+      g_clear_error (&failure);
+      text->size *= 2;
+      text->text = g_realloc (text->text, text->size);
+    }
+  return TRUE;
+}
+
+static gboolean
+is_empty (const char *path)
+{
+  g_autoptr (GDir) directory = g_dir_open (path, 0, NULL);
+
+  return !directory || !g_dir_read_name (directory);
+}
+
+/* A partition has no directory of its own right below block. */
+static gboolean
+is_whole_disk (const char *sysfs, const char *name)
+{
+  g_autofree char *directory = g_build_filename (sysfs, "block", name, NULL);
+  g_autofree char *device = g_build_filename (directory, "device", NULL);
+  g_autofree char *slaves = g_build_filename (directory, "slaves", NULL);
+  g_autofree char *hidden = vj_file_read (directory, "hidden", 16, NULL, NULL);
+
+  return access (device, F_OK) == 0 && is_empty (slaves) && !(hidden && hidden[0] == '1');
+}
+
+static gboolean
+disk_counts (VjDisks *disks, const char *name)
+{
+  gpointer counts = NULL;
+  g_autofree char *directory = NULL;
+
+  if (g_hash_table_lookup_extended (disks->counts, name, NULL, &counts))
+    return GPOINTER_TO_INT (counts);
+  /* "cciss/c0d0" is cciss!c0d0 in sysfs. */
+  directory = g_strdelimit (g_strdup (name), "/", '!');
+  counts = GINT_TO_POINTER (is_whole_disk (disks->sysfs, directory));
+  g_hash_table_insert (disks->counts, g_strdup (name), counts);
+  return GPOINTER_TO_INT (counts);
+}
+
+VjDisks *
+vj_disks_open (const VjRoots *roots, GError **error)
+{
+  g_autoptr (VjDisks) disks = g_new0 (VjDisks, 1);
+
+  disks->sysfs = g_strdup (roots->sysfs);
+  disks->counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  disks->rows = g_array_new (FALSE, FALSE, sizeof (VjDiskstat));
+  disks->last = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+  return text_open (&disks->diskstats, roots->procfs, "diskstats", error) ? g_steal_pointer (&disks) : NULL;
+}
+
+void
+vj_disks_free (VjDisks *disks)
+{
+  if (!disks)
+    return;
+  text_clear (&disks->diskstats);
+  g_hash_table_unref (disks->counts);
+  g_array_unref (disks->rows);
+  g_array_unref (disks->last);
+  g_free (disks->sysfs);
+  g_free (disks);
+}
+
+gboolean
+vj_disks_read (VjDisks *disks, GArray *ret_disks, GError **error)
+{
+  gsize length = 0;
+
+  if (!text_read (&disks->diskstats, &length, error))
+    return FALSE;
+  if (!vj_io_text_parse_diskstats (disks->diskstats.text, length, disks->rows))
+    {
+      g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "diskstats is not of the kernel's form");
+      return FALSE;
+    }
+  if (g_hash_table_size (disks->counts) > disks->rows->len + STALE_NAMES_MAX)
+    g_hash_table_remove_all (disks->counts);
+  g_array_set_size (disks->last, 0);
+  for (guint i = 0; i < disks->rows->len; i++)
+    {
+      const VjDiskstat *row = &g_array_index (disks->rows, VjDiskstat, i);
+
+      if (disk_counts (disks, row->name))
+        g_array_append_val (disks->last, row->disk);
+    }
+  g_array_set_size (ret_disks, 0);
+  g_array_append_vals (ret_disks, disks->last->data, disks->last->len);
+  return TRUE;
+}
+
+static gboolean
+is_among (const GArray *disks, const VjDiskBytes *like)
+{
+  for (guint i = 0; i < disks->len; i++)
+    {
+      const VjDiskBytes *disk = &g_array_index (disks, VjDiskBytes, i);
+
+      if (disk->major == like->major && disk->minor == like->minor)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static void
+keep_those_among (const GArray *disks, GArray *array)
+{
+  for (guint i = array->len; i > 0; i--)
+    {
+      if (!is_among (disks, &g_array_index (array, VjDiskBytes, i - 1)))
+        g_array_remove_index (array, i - 1);
+    }
+}
+
+const char *
+vj_storage_kind_name (VjStorageKind kind)
+{
+  switch (kind)
+    {
+    case VJ_STORAGE_CGROUP_V2:
+      return "cgroup-v2";
+    case VJ_STORAGE_CGROUP_V1:
+      return "cgroup-v1";
+    case VJ_STORAGE_PROCESS:
+    default:
+      return "process";
+    }
+}
+
+VjStorageKind
+vj_storage_usage_kind (const VjStorageUsage *usage)
+{
+  return usage->kind;
+}
+
+static gboolean
+parse_process (const char *text, gsize length, GArray *ret_disks)
+{
+  VjDiskBytes all = { .major = VJ_DISK_MAJOR_ALL };
+
+  g_array_set_size (ret_disks, 0);
+  if (!vj_io_text_parse_pid_io (text, length, &all.bytes))
+    return FALSE;
+  g_array_append_val (ret_disks, all);
+  return TRUE;
+}
+
+static gboolean
+parse_kind (VjStorageKind kind, const char *text, gsize length, GArray *ret_disks)
+{
+  switch (kind)
+    {
+    case VJ_STORAGE_CGROUP_V2:
+      return vj_io_text_parse_io_stat (text, length, ret_disks);
+    case VJ_STORAGE_CGROUP_V1:
+      return vj_io_text_parse_blkio (text, length, ret_disks);
+    case VJ_STORAGE_PROCESS:
+    default:
+      return parse_process (text, length, ret_disks);
+    }
+}
+
+static gboolean
+read_all (VjStorageUsage *usage, GArray *ret_disks, GError **error)
+{
+  gsize length = 0;
+
+  if (!text_read (&usage->text, &length, error))
+    return FALSE;
+  if (parse_kind (usage->kind, usage->text.text, length, ret_disks))
+    return TRUE;
+  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
+               "the %s file of process %d's I/O is not of the kernel's form",
+               vj_storage_kind_name (usage->kind), usage->pid);
+  return FALSE;
+}
+
+gboolean
+vj_storage_usage_read (VjStorageUsage *usage, const VjDisks *disks, GArray *ret_disks, GError **error)
+{
+  if (!read_all (usage, ret_disks, error))
+    return FALSE;
+  if (usage->kind != VJ_STORAGE_PROCESS)
+    keep_those_among (disks->last, ret_disks);
+  return TRUE;
+}
+
+static gboolean
+try_file (VjStorageUsage *usage, VjStorageKind kind, const char *directory, const char *file, GError **error)
+{
+  g_autoptr (GArray) disks = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+
+  usage->kind = kind;
+  if (text_open (&usage->text, directory, file, error) && read_all (usage, disks, error))
+    return TRUE;
+  text_clear (&usage->text);
+  return FALSE;
+}
+
+/* Whether there is more than nothing for every disk that has moved anything. */
+static gboolean
+has_all (const GArray *counted, const VjDisks *disks)
+{
+  g_autoptr (GArray) moved = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+
+  for (guint i = 0; i < counted->len; i++)
+    {
+      if (g_array_index (counted, VjDiskBytes, i).bytes > 0)
+        g_array_append_val (moved, g_array_index (counted, VjDiskBytes, i));
+    }
+  for (guint i = 0; i < disks->last->len; i++)
+    {
+      const VjDiskBytes *disk = &g_array_index (disks->last, VjDiskBytes, i);
+
+      if (disk->bytes > 0 && !is_among (moved, disk))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+try_v1 (VjStorageUsage *usage, const VjRoots *roots, const VjDisks *disks, const char *scope,
+        const char *file)
+{
+  g_autofree char *root = g_build_filename (roots->cgroupfs, "blkio", NULL);
+  g_autoptr (GArray) counted = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+  VjStorageUsage whole = { .kind = VJ_STORAGE_CGROUP_V1, .text.fd = -1 };
+  const gboolean counts = text_open (&whole.text, root, file, NULL) && read_all (&whole, counted, NULL)
+                          && has_all (counted, disks);
+
+  text_clear (&whole.text);
+  return counts && try_file (usage, VJ_STORAGE_CGROUP_V1, scope, file, NULL);
+}
+
+static gboolean
+try_cgroup (VjStorageUsage *usage, const VjRoots *roots, const VjDisks *disks)
+{
+  g_autofree char *v2 = vj_scope_v2 (roots, usage->pid);
+  g_autofree char *v1 = vj_scope_v1 (roots, usage->pid, "blkio");
+
+  if (v2 && try_file (usage, VJ_STORAGE_CGROUP_V2, v2, "io.stat", NULL))
+    return TRUE;
+  return v1
+         && (try_v1 (usage, roots, disks, v1, "blkio.throttle.io_service_bytes_recursive")
+             || try_v1 (usage, roots, disks, v1, "blkio.throttle.io_service_bytes"));
+}
+
+VjStorageUsage *
+vj_storage_usage_open (const VjRoots *roots, const VjDisks *disks, int pid, GError **error)
+{
+  g_autoptr (VjStorageUsage) usage = g_new0 (VjStorageUsage, 1);
+  g_autofree char *directory = g_strdup_printf ("%s/%d", roots->procfs, pid);
+
+  usage->pid = pid;
+  usage->text.fd = -1;
+  if (try_cgroup (usage, roots, disks) || try_file (usage, VJ_STORAGE_PROCESS, directory, "io", error))
+    return g_steal_pointer (&usage);
+  g_prefix_error (error, "I/O of process %d: ", pid);
+  return NULL;
+}
+
+void
+vj_storage_usage_free (VjStorageUsage *usage)
+{
+  if (!usage)
+    return;
+  text_clear (&usage->text);
+  g_free (usage);
+}
