@@ -3,27 +3,18 @@
 
 #include "common/error.h"
 #include "common/file.h"
+#include "common/kept_file.h"
 #include "host/scope.h"
 
 #include <unistd.h>
 
-#define TEXT_MIN ((gsize)4096)
-#define TEXT_MAX ((gsize)4 * 1024 * 1024)
 /* Names that were seen once and are not there any more (loop and dm devices come and go). */
 #define STALE_NAMES_MAX 64
-
-/* A kept file whose text grows with the number of devices. */
-typedef struct
-{
-  int fd;
-  char *text;
-  gsize size;
-} Text;
 
 struct VjDisks
 {
   char *sysfs;
-  Text diskstats;
+  VjKeptFile *diskstats;
   GHashTable *counts; /* name -> GINT_TO_POINTER (whether it counts) */
   GArray *rows;       /* VjDiskstat: scratch */
   GArray *last;       /* VjDiskBytes of the last reading */
@@ -33,47 +24,8 @@ struct VjStorageUsage
 {
   VjStorageKind kind;
   int pid;
-  Text text;
+  VjKeptFile *file;
 };
-
-static void
-text_clear (Text *text)
-{
-  if (text->fd >= 0)
-    close (text->fd);
-  text->fd = -1;
-  g_clear_pointer (&text->text, g_free);
-}
-
-static gboolean
-text_open (Text *text, const char *root, const char *relative, GError **error)
-{
-  text->fd = vj_file_open (root, relative, error);
-  if (text->fd < 0)
-    return FALSE;
-  text->size = TEXT_MIN;
-  text->text = g_malloc (text->size);
-  return TRUE;
-}
-
-static gboolean
-text_read (Text *text, gsize *ret_length, GError **error)
-{
-  g_autoptr (GError) failure = NULL;
-
-  while (!vj_file_pread (text->fd, text->text, text->size, ret_length, &failure))
-    {
-      if (!g_error_matches (failure, VJ_ERROR, VJ_ERROR_INVALID) || text->size >= TEXT_MAX)
-        {
-          g_propagate_error (error, g_steal_pointer (&failure));
-          return FALSE;
-        }
-      g_clear_error (&failure);
-      text->size *= 2;
-      text->text = g_realloc (text->text, text->size);
-    }
-  return TRUE;
-}
 
 static gboolean
 is_empty (const char *path)
@@ -119,7 +71,8 @@ vj_disks_open (const VjRoots *roots, GError **error)
   disks->counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   disks->rows = g_array_new (FALSE, FALSE, sizeof (VjDiskstat));
   disks->last = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
-  return text_open (&disks->diskstats, roots->procfs, "diskstats", error) ? g_steal_pointer (&disks) : NULL;
+  disks->diskstats = vj_kept_file_open (roots->procfs, "diskstats", error);
+  return disks->diskstats ? g_steal_pointer (&disks) : NULL;
 }
 
 void
@@ -127,7 +80,7 @@ vj_disks_free (VjDisks *disks)
 {
   if (!disks)
     return;
-  text_clear (&disks->diskstats);
+  vj_kept_file_free (disks->diskstats);
   g_hash_table_unref (disks->counts);
   g_array_unref (disks->rows);
   g_array_unref (disks->last);
@@ -139,10 +92,11 @@ gboolean
 vj_disks_read (VjDisks *disks, GArray *ret_disks, GError **error)
 {
   gsize length = 0;
+  const char *text = vj_kept_file_read (disks->diskstats, &length, error);
 
-  if (!text_read (&disks->diskstats, &length, error))
+  if (!text)
     return FALSE;
-  if (!vj_io_text_parse_diskstats (disks->diskstats.text, length, disks->rows))
+  if (!vj_io_text_parse_diskstats (text, length, disks->rows))
     {
       g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "diskstats is not of the kernel's form");
       return FALSE;
@@ -237,10 +191,11 @@ static gboolean
 read_all (VjStorageUsage *usage, GArray *ret_disks, GError **error)
 {
   gsize length = 0;
+  const char *text = vj_kept_file_read (usage->file, &length, error);
 
-  if (!text_read (&usage->text, &length, error))
+  if (!text)
     return FALSE;
-  if (parse_kind (usage->kind, usage->text.text, length, ret_disks))
+  if (parse_kind (usage->kind, text, length, ret_disks))
     return TRUE;
   g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
                "the %s file of process %d's I/O is not of the kernel's form",
@@ -264,9 +219,10 @@ try_file (VjStorageUsage *usage, VjStorageKind kind, const char *directory, cons
   g_autoptr (GArray) disks = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
 
   usage->kind = kind;
-  if (text_open (&usage->text, directory, file, error) && read_all (usage, disks, error))
+  usage->file = vj_kept_file_open (directory, file, error);
+  if (usage->file && read_all (usage, disks, error))
     return TRUE;
-  text_clear (&usage->text);
+  g_clear_pointer (&usage->file, vj_kept_file_free);
   return FALSE;
 }
 
@@ -297,11 +253,11 @@ try_v1 (VjStorageUsage *usage, const VjRoots *roots, const VjDisks *disks, const
 {
   g_autofree char *root = g_build_filename (roots->cgroupfs, "blkio", NULL);
   g_autoptr (GArray) counted = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
-  VjStorageUsage whole = { .kind = VJ_STORAGE_CGROUP_V1, .text.fd = -1 };
-  const gboolean counts = text_open (&whole.text, root, file, NULL) && read_all (&whole, counted, NULL)
-                          && has_all (counted, disks);
+  VjStorageUsage whole = { 0 };
+  const gboolean counts = try_file (&whole, VJ_STORAGE_CGROUP_V1, root, file, NULL)
+                          && read_all (&whole, counted, NULL) && has_all (counted, disks);
 
-  text_clear (&whole.text);
+  vj_kept_file_free (whole.file);
   return counts && try_file (usage, VJ_STORAGE_CGROUP_V1, scope, file, NULL);
 }
 
@@ -325,7 +281,6 @@ vj_storage_usage_open (const VjRoots *roots, const VjDisks *disks, int pid, GErr
   g_autofree char *directory = g_strdup_printf ("%s/%d", roots->procfs, pid);
 
   usage->pid = pid;
-  usage->text.fd = -1;
   if (try_cgroup (usage, roots, disks) || try_file (usage, VJ_STORAGE_PROCESS, directory, "io", error))
     return g_steal_pointer (&usage);
   g_prefix_error (error, "I/O of process %d: ", pid);
@@ -337,6 +292,6 @@ vj_storage_usage_free (VjStorageUsage *usage)
 {
   if (!usage)
     return;
-  text_clear (&usage->text);
+  vj_kept_file_free (usage->file);
   g_free (usage);
 }
