@@ -47,12 +47,9 @@ take_cpu_line (VjScan *scan, const guint *group_of_cpu, guint n_cpus, VjProcStat
   return !__builtin_add_overflow (group->idle_ticks, idle_ticks, &group->idle_ticks);
 }
 
-gboolean
-vj_procfs_parse_stat_groups (const char *text, gsize length, const guint *group_of_cpu, guint n_cpus,
-                             VjProcStat *ret_stats, guint n_groups)
+static gboolean
+parse_cpu_lines (VjScan scan, const guint *group_of_cpu, guint n_cpus, VjProcStat *stats)
 {
-  VjScan scan = vj_scan_init (text, length);
-  g_autofree VjProcStat *stats = g_new0 (VjProcStat, n_groups);
   guint lines = 0;
   VjScan aggregate;
 
@@ -63,10 +60,20 @@ vj_procfs_parse_stat_groups (const char *text, gsize length, const guint *group_
       if (!take_cpu_line (&scan, group_of_cpu, n_cpus, stats))
         return FALSE;
     }
-  if (lines == 0)
-    return FALSE;
-  memcpy (ret_stats, stats, n_groups * sizeof stats[0]);
-  return TRUE;
+  return lines > 0;
+}
+
+gboolean
+vj_procfs_parse_stat_groups (const char *text, gsize length, const guint *group_of_cpu, guint n_cpus,
+                             VjProcStat *ret_stats, guint n_groups)
+{
+  VjProcStat *stats = g_new0 (VjProcStat, n_groups);
+  const gboolean ok = parse_cpu_lines (vj_scan_init (text, length), group_of_cpu, n_cpus, stats);
+
+  if (ok)
+    memcpy (ret_stats, stats, n_groups * sizeof stats[0]);
+  g_free (stats);
+  return ok;
 }
 
 gboolean

@@ -65,14 +65,18 @@ disk_counts (VjDisks *disks, const char *name)
 VjDisks *
 vj_disks_open (const VjRoots *roots, GError **error)
 {
-  g_autoptr (VjDisks) disks = g_new0 (VjDisks, 1);
+  VjKeptFile *diskstats = vj_kept_file_open (roots->procfs, "diskstats", error);
+  VjDisks *disks;
 
+  if (!diskstats)
+    return NULL;
+  disks = g_new0 (VjDisks, 1);
+  disks->diskstats = diskstats;
   disks->sysfs = g_strdup (roots->sysfs);
   disks->counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   disks->rows = g_array_new (FALSE, FALSE, sizeof (VjDiskstat));
   disks->last = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
-  disks->diskstats = vj_kept_file_open (roots->procfs, "diskstats", error);
-  return disks->diskstats ? g_steal_pointer (&disks) : NULL;
+  return disks;
 }
 
 void
@@ -277,12 +281,11 @@ try_cgroup (VjStorageUsage *usage, const VjRoots *roots, const VjDisks *disks)
 VjStorageUsage *
 vj_storage_usage_open (const VjRoots *roots, const VjDisks *disks, int pid, GError **error)
 {
-  g_autoptr (VjStorageUsage) usage = g_new0 (VjStorageUsage, 1);
+  VjStorageUsage usage = { .pid = pid };
   g_autofree char *directory = g_strdup_printf ("%s/%d", roots->procfs, pid);
 
-  usage->pid = pid;
-  if (try_cgroup (usage, roots, disks) || try_file (usage, VJ_STORAGE_PROCESS, directory, "io", error))
-    return g_steal_pointer (&usage);
+  if (try_cgroup (&usage, roots, disks) || try_file (&usage, VJ_STORAGE_PROCESS, directory, "io", error))
+    return g_memdup2 (&usage, sizeof usage);
   g_prefix_error (error, "I/O of process %d: ", pid);
   return NULL;
 }

@@ -86,7 +86,7 @@ vj_topology_open (const char *sysfs)
   gsize length = 0;
   g_autofree char *text = vj_file_read (directory, "present", LIST_MAX, &length, NULL);
   g_autoptr (GArray) cpus = g_array_new (FALSE, FALSE, sizeof (guint));
-  g_autofree gint64 *packages = NULL;
+  gint64 *packages;
 
   topology->numbers = g_array_new (FALSE, TRUE, sizeof (guint));
   topology->indexes = g_array_new (FALSE, TRUE, sizeof (guint));
@@ -97,6 +97,7 @@ vj_topology_open (const char *sysfs)
     packages[i] = read_package (directory, g_array_index (cpus, guint, i));
   add_numbers (topology, packages, cpus->len);
   set_indexes (topology, cpus, packages);
+  g_free (packages);
   return topology;
 }
 

@@ -62,7 +62,7 @@ domain_cgroup_enter (const char *path, int pid)
 void
 domain_cgroup_remove (char *path)
 {
-  const gint64 deadline = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
+  const gint64 deadline = g_get_monotonic_time () + 10 * (gint64)G_USEC_PER_SEC;
 
   while (rmdir (path) < 0 && errno == EBUSY && g_get_monotonic_time () < deadline)
     g_usleep (1000);

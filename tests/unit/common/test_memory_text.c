@@ -14,6 +14,8 @@
   "Shmem:              8932 kB\nShmemHugePages:        9 kB\n"
 #define HUGEPAGES "HugePages_Total:    12\nHugePages_Free:     10\nHugepagesize:       2048 kB\n"
 
+#define KB ((guint64)1024)
+
 /* The text at the very end of an allocation, so that a sanitizer sees any read past it. */
 static char *
 exact_copy (const char *text, gsize length)
@@ -49,15 +51,15 @@ test_meminfo (void **state)
       VjMeminfo meminfo = { .total = 77 };
 
       assert_int_equal (vj_memory_text_parse_meminfo (text, length, &meminfo), cases[i].ok);
-      assert_int_equal (meminfo.total, cases[i].ok ? G_GUINT64_CONSTANT (24684092) * 1024 : 77);
+      assert_int_equal (meminfo.total, cases[i].ok ? 24684092 * KB : 77);
       if (!cases[i].ok)
         continue;
-      assert_int_equal (meminfo.free, G_GUINT64_CONSTANT (21506612) * 1024);
-      assert_int_equal (meminfo.buffers, 295148 * 1024);
-      assert_int_equal (meminfo.cached, G_GUINT64_CONSTANT (2143584) * 1024);
-      assert_int_equal (meminfo.shmem, 8932 * 1024);
+      assert_int_equal (meminfo.free, 21506612 * KB);
+      assert_int_equal (meminfo.buffers, 295148 * KB);
+      assert_int_equal (meminfo.cached, 2143584 * KB);
+      assert_int_equal (meminfo.shmem, 8932 * KB);
       assert_int_equal (meminfo.hugepages_free, cases[i].hugepages_free);
-      assert_int_equal (meminfo.hugepage_size, cases[i].hugepages_free ? 2048 * 1024 : 0);
+      assert_int_equal (meminfo.hugepage_size, cases[i].hugepages_free ? 2048 * KB : 0);
     }
 }
 
@@ -85,8 +87,6 @@ test_in_use (void **state)
 }
 
 typedef gboolean (*Parse) (const char *text, gsize length, VjMemoryParts *ret_parts);
-
-#define KB 1024
 
 static void
 test_parts (void **state)
@@ -150,7 +150,7 @@ test_cut (void **state)
   for (gsize length = 0; length < strlen (text); length++)
     {
       if (vj_memory_text_parse_meminfo (text, length, &meminfo))
-        assert_int_equal (meminfo.shmem, 8932 * 1024);
+        assert_int_equal (meminfo.shmem, 8932 * KB);
     }
 }
 

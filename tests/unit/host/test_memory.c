@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#define KB     ((guint64)1024)
 #define SCOPE  "/machine/qemu-1-a.libvirt-qemu"
 #define STATUS "Name:\tqemu\nRssAnon:\t1 kB\nRssFile:\t900 kB\nRssShmem:\t2 kB\nHugetlbPages:\t4 kB\n"
 #define V2     "anon 100\nfile 5000\nshmem 20\n"
@@ -65,13 +66,13 @@ static const Case cases[] = {
     "4:memory:" SCOPE "\n",
     { { "memory" SCOPE "/memory.stat", "total_rss 300\n" } },
     VJ_MEMORY_PROCESS,
-    7 * 1024 },
+    7 * KB },
   { "a login session is not a domain",
     "4:memory:/user.slice\n0::/user.slice/session-1.scope\n",
     { { "unified/user.slice/session-1.scope/memory.stat", V2 }, { "memory/user.slice/memory.stat", V1 } },
     VJ_MEMORY_PROCESS,
-    7 * 1024 },
-  { "no cgroups", NULL, { { NULL } }, VJ_MEMORY_PROCESS, 7 * 1024 },
+    7 * KB },
+  { "no cgroups", NULL, { { NULL } }, VJ_MEMORY_PROCESS, 7 * KB },
 };
 
 typedef struct
@@ -188,14 +189,14 @@ machine_counts_shared_memory_and_not_idle_hugepages (void **state)
   tempdir_write (fixture->roots.procfs, "meminfo", MEMINFO);
   g_autoptr (VjMemoryTotal) one_size = vj_memory_total_open (&fixture->roots, NULL);
   assert_true (vj_memory_total_read (one_size, &bytes, NULL));
-  assert_int_equal (bytes, (in_use_kb - 2048) * 1024);
+  assert_int_equal (bytes, (in_use_kb - 2048) * KB);
 
   tempdir_write (fixture->roots.sysfs, "kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "1\n");
   tempdir_write (fixture->roots.sysfs, "kernel/mm/hugepages/hugepages-64kB/free_hugepages", "3\n");
   tempdir_write (fixture->roots.sysfs, "kernel/mm/hugepages/other/free_hugepages", "99\n");
   g_autoptr (VjMemoryTotal) two_sizes = vj_memory_total_open (&fixture->roots, NULL);
   assert_true (vj_memory_total_read (two_sizes, &bytes, NULL));
-  assert_int_equal (bytes, (in_use_kb - 2048 - 192) * 1024);
+  assert_int_equal (bytes, (in_use_kb - 2048 - 192) * KB);
 
   tempdir_write (fixture->roots.procfs, "meminfo", "MemTotal: 10000 kB\n");
   g_autoptr (GError) error = NULL;

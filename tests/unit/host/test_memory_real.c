@@ -158,13 +158,14 @@ read_number (const char *path)
 static gboolean
 reserve (guint64 pages)
 {
-  FILE *file = fopen (RESERVED, "we");
+  const int fd = open (RESERVED, O_WRONLY | O_CLOEXEC);
 
-  if (!file)
+  if (fd < 0)
     return FALSE;
-  fprintf (file, "%" G_GUINT64_FORMAT "\n", pages);
-  fclose (file);
-  return read_number (RESERVED) == pages;
+  const gboolean done = dprintf (fd, "%" G_GUINT64_FORMAT "\n", pages) > 0;
+
+  close (fd);
+  return done && read_number (RESERVED) == pages;
 }
 
 #define N_HUGE G_N_ELEMENTS (huge_cases)
