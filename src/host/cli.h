@@ -13,6 +13,7 @@ typedef struct
   int (*run) (const char *runtime_dir, int argc, char **argv);
 } VjCliVerb;
 
+int vj_cli_calibrate_run (const char *runtime_dir, int argc, char **argv);
 int vj_cli_list_run (const char *runtime_dir, int argc, char **argv);
 int vj_cli_status_run (const char *runtime_dir, int argc, char **argv);
 

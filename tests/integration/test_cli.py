@@ -132,7 +132,7 @@ class WithoutAgent(unittest.TestCase):
 
     def test_wrong_usage(self):
         for arguments in ((), ("lst",), ("--nonsense",), ("list", "--nonsense"), ("list", "web-1"),
-                          ("status", "--uuid"), ("--runtime-dir",)):
+                          ("status", "--uuid"), ("calibrate", "60s"), ("--runtime-dir",)):
             with self.subTest(arguments):
                 result = virtjoule(*arguments)
                 self.assertEqual((result.returncode, result.stdout), (2, b""))
@@ -141,7 +141,7 @@ class WithoutAgent(unittest.TestCase):
 
     def test_help_and_version(self):
         self.assertRegex(virtjoule("--version").stdout, rb"^virtjoule \d+\.\d+\.\d+\n$")
-        for arguments in (("--help",), ("list", "--help"), ("status", "--help")):
+        for arguments in (("--help",), ("list", "--help"), ("status", "--help"), ("calibrate", "--help")):
             result = virtjoule(*arguments)
             self.assertEqual((result.returncode, result.stderr), (0, b""))
             self.assertTrue(result.stdout.startswith(b"Usage:"))
