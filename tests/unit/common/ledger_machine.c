@@ -39,6 +39,12 @@ dynamic_uj (const VjZoneTotals *totals)
   return totals->measured_uj - totals->static_uj - totals->attributed_static_uj;
 }
 
+static guint64
+account_dynamic_uj (const VjAccount *account, guint zone)
+{
+  return vj_account_energy_uj (account, zone) - vj_account_static_uj (account, zone);
+}
+
 /* In every snapshot. */
 void
 check_books (const VjLedger *ledger)
@@ -68,6 +74,10 @@ check_books (const VjLedger *ledger)
       assert_true (vj_account_energy_uj (account, CORE) + vj_account_energy_uj (account, UNCORE)
                    <= vj_account_energy_uj (account, PACKAGE));
       assert_true (vj_account_energy_uj (account, CORE_1) <= vj_account_energy_uj (account, PACKAGE_1));
+      assert_true (vj_account_static_uj (account, CORE) + vj_account_static_uj (account, UNCORE)
+                   <= vj_account_static_uj (account, PACKAGE));
+      assert_true (account_dynamic_uj (account, CORE) + account_dynamic_uj (account, UNCORE)
+                   <= account_dynamic_uj (account, PACKAGE));
     }
   const VjZoneTotals *package = vj_ledger_totals (ledger, PACKAGE), *core = vj_ledger_totals (ledger, CORE),
                      *uncore = vj_ledger_totals (ledger, UNCORE);

@@ -119,6 +119,56 @@ test_static_of_a_sub_zone_is_limited (void **state)
     }
 }
 
+/* What a package hands out of its static energy is no dynamic energy for its sub-zones to fill. */
+static void
+test_dynamic_of_sub_zones_is_limited_by_dynamic (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_shared (VJ_STATIC_EVEN, 400);
+  VjAccount *a = vj_ledger_open (ledger, "a");
+  vj_account_add_usage (a, VJ_RESOURCE_CPU, 50);
+  vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 100);
+  vj_ledger_measure (ledger, CORE, 500, TICK_US, FALSE);
+  vj_ledger_measure (ledger, UNCORE, 300, TICK_US, FALSE);
+  settle_package (ledger, 1000);
+  check_zone (ledger, PACKAGE, 700, 300, 0, 0);
+  check_zone (ledger, CORE, 250, 250, 0, 0);
+  check_zone (ledger, UNCORE, 50 + 200, 50, 0, 0);
+  assert_int_equal (vj_account_static_uj (a, UNCORE), 200);
+}
+
+static void
+test_a_zone_that_is_nobodys_hands_nothing_out (void **state)
+{
+  g_autoptr (VjLedger) ledger = vj_ledger_new ();
+  VjZone zone;
+  assert_true (vj_zone_init (&zone, "gpu", NULL, -1));
+  vj_ledger_add_zone (ledger, &zone, 400);
+  vj_ledger_set_static_policy (ledger, VJ_STATIC_EVEN);
+  vj_ledger_open (ledger, "a");
+  vj_ledger_measure (ledger, 0, 1000, TICK_US, FALSE);
+  vj_ledger_settle (ledger);
+  assert_int_equal (vj_ledger_totals (ledger, 0)->attributed_uj, 0);
+  assert_int_equal (vj_ledger_totals (ledger, 0)->static_uj, 400);
+}
+
+/* Those who stay keep what is owed to them, whoever comes and goes in other columns. */
+static void
+test_static_of_those_who_stay (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_shared (VJ_STATIC_EVEN, 100);
+  VjAccount *brief = vj_ledger_open (ledger, "brief");
+  VjAccount *a = vj_ledger_open (ledger, "a"), *b = vj_ledger_open (ledger, "b");
+  for (int i = 1; i <= 10000; i++)
+    {
+      settle_package (ledger, 100);
+      assert_in_range (vj_account_static_uj (a, PACKAGE) * 3 + 9, (guint64)i * 100, (guint64)i * 100 + 18);
+      assert_in_range (vj_account_static_uj (b, PACKAGE) * 3 + 9, (guint64)i * 100, (guint64)i * 100 + 18);
+      vj_ledger_close (ledger, brief);
+      assert_true (i > 1 || text_has (ledger, "\naccount b 0 1 2 33 33 0 0 1431655765 "));
+      brief = vj_ledger_open (ledger, "brief");
+    }
+}
+
 /* Odd amounts among three, for a long time: exactly divided, and nobody drifts. */
 static void
 test_static_does_not_drift (void **state)
@@ -176,6 +226,9 @@ main (void)
     cmocka_unit_test (test_nobody_to_bear_it),
     cmocka_unit_test (test_closed_accounts_bear_by_their_energy_only),
     cmocka_unit_test (test_static_of_a_sub_zone_is_limited),
+    cmocka_unit_test (test_dynamic_of_sub_zones_is_limited_by_dynamic),
+    cmocka_unit_test (test_a_zone_that_is_nobodys_hands_nothing_out),
+    cmocka_unit_test (test_static_of_those_who_stay),
     cmocka_unit_test (test_static_does_not_drift),
     cmocka_unit_test (test_policies_differ_in_static_only),
   };
