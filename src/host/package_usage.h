@@ -9,8 +9,8 @@
  * it, by what each thread of the process ran since the last time and the package that it is in now: where its affinity
  * has it, if that is within one package, else where it ran last. Processes beside QEMU in the domain's cgroup, and
  * threads that began and ended in between, are taken to be spread as the others are.
- * A sleeping thread costs one system call, a running one two if it is pinned and up to five if not. Not needed on a
- * machine of one package. */
+ * A sleeping thread costs one system call, a running one two if it is pinned and three if not, and opening and closing
+ * where max_fds is too small. Not needed on a machine of one package. */
 typedef struct VjPackageUsage VjPackageUsage;
 
 /* topology is borrowed. max_fds: how many file descriptors it may keep open; what is beyond is opened for each reading.
