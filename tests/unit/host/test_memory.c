@@ -46,7 +46,7 @@ static const Case cases[] = {
     "0::" SCOPE "\n",
     { { "cgroup.controllers", "memory hugetlb\n" },
       { SCOPE "/memory.stat", V2 "hugetlb 11\n" },
-      { SCOPE "/hugetlb.2MB.current", "11\n" } },
+      { SCOPE "/hugetlb.2MB.current", "13\n" } },
     VJ_MEMORY_CGROUP_V2,
     131 },
   { "hybrid: v1 has the controller",

@@ -21,26 +21,26 @@
 
 #include <cmocka.h>
 
-#define MS      ((guint64)1000 * 1000)
-#define S       (1000 * MS)
-#define ANY_CPU (-1)
+#define MS ((guint64)1000 * 1000)
+#define S  (1000 * MS)
 
 typedef struct
 {
   int cpu;
-  guint64 ns;   /* to run */
-  guint rounds; /* threads one after the other */
+  guint64 ns;        /* to run */
+  guint rounds;      /* threads one after the other */
+  gboolean unpinned; /* when it has run */
+  gboolean replaced; /* the thread stays until the next round's takes its place */
 } Work;
 
 static sem_t done; /* by those that stay */
+static sem_t leave;
 
 static void
 pin (int cpu)
 {
   cpu_set_t set;
 
-  if (cpu == ANY_CPU)
-    return;
   CPU_ZERO (&set);
   CPU_SET ((gsize)cpu, &set);
   if (sched_setaffinity (0, sizeof set, &set) < 0)
@@ -67,6 +67,19 @@ work (void *data)
   return NULL;
 }
 
+/* From then on it may run anywhere, but does not. */
+static void
+unpin (void)
+{
+  cpu_set_t both;
+
+  CPU_ZERO (&both);
+  CPU_SET (0, &both);
+  CPU_SET (1, &both);
+  if (sched_setaffinity (0, sizeof both, &both) < 0)
+    abort ();
+}
+
 /* Works, and stays when it has done so. */
 static void *
 work_and_stay (void *data)
@@ -74,11 +87,41 @@ work_and_stay (void *data)
   Work *one = data;
 
   work (one);
+  if (one->unpinned)
+    unpin ();
   one->rounds = 0;
   sem_post (&done);
   for (;;)
     pause ();
   return NULL;
+}
+
+static void *
+work_until_replaced (void *data)
+{
+  work (data);
+  sem_post (&done);
+  sem_wait (&leave);
+  return NULL;
+}
+
+/* The first thread runs too: much at first, then little. */
+static void
+replace (Work *one)
+{
+  static pthread_t thread;
+  static gboolean is_there;
+  static guint64 own_ns = 60 * MS;
+
+  run (own_ns);
+  own_ns += 4 * MS;
+  if (is_there)
+    {
+      sem_post (&leave);
+      pthread_join (thread, NULL);
+    }
+  is_there = pthread_create (&thread, NULL, work_until_replaced, one) == 0;
+  sem_wait (&done);
 }
 
 /* A VM of two vCPUs and, if the third is to do anything, short-lived workers: when told to, all work, and then it says
@@ -89,6 +132,7 @@ be_vm (gpointer argument, int socket)
   Work *works = argument;
 
   sem_init (&done, 0, 0);
+  sem_init (&leave, 0, 0);
   while (test_child_await (socket))
     {
       pthread_t thread;
@@ -102,6 +146,8 @@ be_vm (gpointer argument, int socket)
         }
       for (; begun > 0; begun--)
         sem_wait (&done);
+      if (works[2].replaced)
+        replace (&works[2]);
       for (guint i = 0; i < works[2].rounds; i++)
         {
           if (pthread_create (&thread, NULL, work, &works[2]) != 0)
@@ -191,8 +237,8 @@ pinned_threads_are_split_exactly (void **state)
 
   for (gsize i = 0; i < G_N_ELEMENTS (max_fds); i++)
     {
-      fixture->works[0] = (Work){ 0, 150 * MS, 1 };
-      fixture->works[1] = (Work){ 1, 50 * MS, 1 };
+      fixture->works[0] = (Work){ 0, 150 * MS, 1, FALSE, FALSE };
+      fixture->works[1] = (Work){ 1, 50 * MS, 1, FALSE, FALSE };
       start (fixture, max_fds[i]);
       let_it_work (fixture);
       split (fixture, 200 * MS, &permille);
@@ -209,7 +255,7 @@ exact_means_pinned_and_accounted_for (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 1, 200 * MS, 1 };
+  fixture->works[0] = (Work){ 1, 200 * MS, 1, FALSE, FALSE };
   pin (0); /* and with this one all that it starts and that do not pin themselves */
   start (fixture, 100);
   let_it_work (fixture);
@@ -222,22 +268,17 @@ exact_means_pinned_and_accounted_for (void **state)
 }
 
 static void
-unpinned_threads_are_modelled (void **state)
+unpinned_threads_are_modelled_by_where_they_ran_last (void **state)
 {
-  cpu_set_t both;
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  CPU_ZERO (&both);
-  CPU_SET (0, &both);
-  CPU_SET (1, &both);
-  assert_int_equal (sched_setaffinity (0, sizeof both, &both), 0);
-  fixture->works[0] = (Work){ 0, 100 * MS, 1 };
-  fixture->works[1] = (Work){ ANY_CPU, 100 * MS, 1 };
+  fixture->works[0] = (Work){ 0, 50 * MS, 1, FALSE, FALSE };
+  fixture->works[1] = (Work){ 1, 150 * MS, 1, TRUE, FALSE };
   start (fixture, 100);
   let_it_work (fixture);
   assert_false (split (fixture, 200 * MS, &permille));
-  assert_true (permille >= 450); /* at least the pinned one's */
+  assert_in_range (permille, 200, 300);
 }
 
 /* Workers of QEMU's pools come and go; what ended in between is spread as the rest is, and never is anything negative. */
@@ -247,9 +288,9 @@ threads_that_come_and_go (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 0, 60 * MS, 1 };
-  fixture->works[1] = (Work){ 1, 60 * MS, 1 };
-  fixture->works[2] = (Work){ 1, 20 * MS, 3 };
+  fixture->works[0] = (Work){ 0, 60 * MS, 1, FALSE, FALSE };
+  fixture->works[1] = (Work){ 1, 60 * MS, 1, FALSE, FALSE };
+  fixture->works[2] = (Work){ 1, 20 * MS, 3, FALSE, FALSE };
   start (fixture, 100);
   let_it_work (fixture);
   assert_false (split (fixture, 180 * MS, &permille)); /* a third of it is nobody's who is there */
@@ -261,13 +302,34 @@ threads_that_come_and_go (void **state)
     }
 }
 
+/* One begins while another ends: their number says nothing. What ran before the last split says nothing either. */
+static void
+thread_that_takes_anothers_place_is_seen (void **state)
+{
+  Fixture *fixture = *state;
+  guint64 permille = 0;
+
+  fixture->works[2] = (Work){ 1, 40 * MS, 0, FALSE, TRUE };
+  pin (0);
+  start (fixture, 100);
+  let_it_work (fixture);
+  assert_true (split (fixture, 100 * MS, &permille));
+  assert_in_range (permille, 550, 650);
+  for (guint i = 0; i < 3; i++)
+    {
+      let_it_work (fixture);
+      assert_true (split (fixture, 44 * MS, &permille));
+      assert_in_range (permille, 0, 250);
+    }
+}
+
 static void
 thread_that_ends_is_no_more_read (void **state)
 {
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 0, 50 * MS, 1 };
+  fixture->works[0] = (Work){ 0, 50 * MS, 1, FALSE, FALSE };
   start (fixture, 100);
   let_it_work (fixture);
   split (fixture, 50 * MS, &permille);
@@ -289,8 +351,8 @@ odd_totals_are_split_whole (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 0, 7 * MS, 1 };
-  fixture->works[1] = (Work){ 1, 13 * MS, 1 };
+  fixture->works[0] = (Work){ 0, 7 * MS, 1, FALSE, FALSE };
+  fixture->works[1] = (Work){ 1, 13 * MS, 1, FALSE, FALSE };
   start (fixture, 100);
   for (gsize i = 0; i < G_N_ELEMENTS (totals); i++)
     {
@@ -315,9 +377,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    package_test (unpinned_threads_are_modelled),        package_test (pinned_threads_are_split_exactly),
-    package_test (exact_means_pinned_and_accounted_for), package_test (threads_that_come_and_go),
-    package_test (thread_that_ends_is_no_more_read),     package_test (odd_totals_are_split_whole),
+    package_test (unpinned_threads_are_modelled_by_where_they_ran_last),
+    package_test (pinned_threads_are_split_exactly),
+    package_test (exact_means_pinned_and_accounted_for),
+    package_test (threads_that_come_and_go),
+    package_test (thread_that_takes_anothers_place_is_seen),
+    package_test (thread_that_ends_is_no_more_read),
+    package_test (odd_totals_are_split_whole),
     package_test (process_that_is_not_there_is_gone),
   };
 
