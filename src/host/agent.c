@@ -7,41 +7,28 @@
 #include "common/error.h"
 #include "common/http.h"
 #include "common/metrics.h"
-#include "common/rest.h"
 #include "common/ticker.h"
 #include "common/units.h"
 #include "host/api.h"
 #include "host/domains.h"
 #include "host/instance.h"
 #include "host/libvirt_watch.h"
-#include "host/source_model.h"
-#include "host/source_powercap.h"
-#include "host/static_power.h"
+#include "host/machine.h"
+#include "host/meter.h"
 #include "host/store.h"
-#include "host/usage.h"
 
-/* /proc/stat rounds idle and iowait of each CPU down to 10 ms. */
-#define BUSY_ROUNDING_NS (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
 /* A thousand guests acknowledge their frames within some tens of milliseconds. */
 #define GATHER_US (10 * VJ_US_PER_MS)
 /* Ticks wait this long for the first list of domains, so that a gap can be matched with everybody's usage. */
 #define FIRST_LISTING_US (3 * VJ_US_PER_S)
 
-typedef struct
-{
-  guint64 power_uw;
-  guint64 read_us; /* CLOCK_MONOTONIC of the last successful reading; 0: none */
-  gboolean readable;
-} ZoneView;
-
 struct VjAgent
 {
   const VjConfig *config;
   VjInstance *instance;
-  VjSource *source;
-  VjBusy *busy;
   VjLedger *ledger;
-  VjStaticPower *static_power;
+  VjMeter *meter;
+  VjMachine *machine;
   VjPoll *poll;
   VjDomains *domains;
   VjLibvirtWatch *watch;
@@ -50,12 +37,6 @@ struct VjAgent
 
   VjFrameTemplate template;
   char store_context[80];
-  VjSourceReading *readings; /* scratch, one per zone of the source */
-  ZoneView *zones;           /* one per zone of the ledger */
-  VjRest rest;
-  int rest_zone; /* in the ledger, after the source's zones; -1: no platform is measured */
-  guint cpus;
-  guint64 busy_ns; /* cumulative */
   guint64 started_us;
   guint64 tick_us;          /* CLOCK_MONOTONIC of the last tick; 0: none yet */
   guint64 tick_boottime_us; /* the same moment on CLOCK_BOOTTIME */
@@ -69,63 +50,13 @@ struct VjAgent
 
 /* --- the tick --- */
 
-static void
-read_usage (VjAgent *agent, guint64 now_us)
-{
-  guint64 busy_ns = 0;
-  g_autoptr (GError) error = NULL;
-  gboolean known = vj_busy_read (agent->busy, now_us, &busy_ns, &agent->cpus, &error);
-  if (known)
-    vj_ledger_add_busy (agent->ledger, VJ_RESOURCE_CPU, busy_ns);
-  else
-    vj_ledger_mark_gap (agent->ledger);
-  agent->busy_ns += busy_ns;
-  vj_static_power_add_busy (agent->static_power, busy_ns, known ? agent->cpus : 0);
-  vj_domains_read_usage (agent->domains, agent->tick_boottime_us);
-}
-
-static void
-measure_zone (VjAgent *agent, guint zone, const VjSourceReading *reading, guint64 now_us)
-{
-  ZoneView *view = &agent->zones[zone];
-  view->readable = reading->fresh;
-  vj_static_power_add_reading (agent->static_power, zone, reading);
-  if (!reading->fresh)
-    return;
-  view->read_us = now_us;
-  gboolean first = reading->elapsed_us == 0;
-  if (!first)
-    view->power_uw = (guint64)((VjU128)reading->delta_uj * VJ_US_PER_S / reading->elapsed_us);
-  /* Usage from before a zone's first reading must not be billed with the energy after it. */
-  vj_ledger_measure (agent->ledger, zone, reading->delta_uj, reading->elapsed_us, reading->gap || first);
-}
-
-/* What packages and dram leave of the platform's energy. */
-static void
-measure_rest (VjAgent *agent, guint64 now_us)
-{
-  VjSourceReading left = { 0 };
-  if (agent->rest_zone < 0)
-    return;
-  for (guint i = 0; i < vj_source_n_zones (agent->source); i++)
-    {
-      const VjSourceReading *reading = &agent->readings[i];
-      const VjZoneKind kind = vj_source_zone (agent->source, i)->kind;
-      if (kind == VJ_ZONE_PSYS || kind == VJ_ZONE_PACKAGE || kind == VJ_ZONE_DRAM)
-        vj_rest_add (&agent->rest, kind == VJ_ZONE_PSYS, reading->fresh, reading->delta_uj,
-                     reading->elapsed_us, reading->gap);
-    }
-  left.fresh = vj_rest_take (&agent->rest, &left.delta_uj, &left.elapsed_us, &left.gap);
-  measure_zone (agent, (guint)agent->rest_zone, &left, now_us);
-}
-
 /* Of the zones that guests are shown. */
 static guint64
 oldest_reading_us (const VjAgent *agent)
 {
   guint64 oldest_us = G_MAXUINT64;
   for (gsize i = 0; i < agent->template.frame.n_zones; i++)
-    oldest_us = MIN (oldest_us, agent->zones[agent->template.ledger_zone[i]].read_us);
+    oldest_us = MIN (oldest_us, vj_meter_read_us (agent->meter, agent->template.ledger_zone[i]));
   return oldest_us;
 }
 
@@ -134,17 +65,6 @@ renew_template (VjAgent *agent, guint64 now_us)
 {
   agent->template.frame.monotonic_us = now_us;
   agent->template.frame.age_us = now_us - MIN (now_us, oldest_reading_us (agent));
-}
-
-static void
-store_marks (VjAgent *agent, VjStored *stored)
-{
-  for (guint zone = 0; zone < vj_source_n_zones (agent->source); zone++)
-    {
-      VjSourceMark mark = { 0 };
-      if (vj_source_get_mark (agent->source, zone, &mark))
-        g_array_append_val (stored->marks, mark);
-    }
 }
 
 /* Puts the tick aside before any frame goes out. A failure is told once; the agent goes on, without
@@ -157,9 +77,9 @@ store_tick (VjAgent *agent)
   g_strlcpy (stored->context, agent->store_context, sizeof stored->context);
   stored->monotonic_us = agent->tick_us;
   stored->boottime_us = agent->tick_boottime_us;
-  vj_busy_get_mark (agent->busy, &stored->busy_idle_ticks, &stored->busy_monotonic_us);
-  stored->cpus = agent->cpus;
-  store_marks (agent, stored);
+  vj_machine_get_mark (agent->machine, &stored->busy_idle_ticks, &stored->busy_monotonic_us);
+  stored->cpus = vj_machine_cpus (agent->machine);
+  vj_meter_get_marks (agent->meter, stored->marks);
   vj_domains_store (agent->domains, stored);
   gboolean ok = vj_store_save (agent->config->roots.runtime_dir, stored, agent->ledger, &error);
   if (!ok && !agent->store_failed)
@@ -170,16 +90,15 @@ store_tick (VjAgent *agent)
 static void
 take_tick (VjAgent *agent)
 {
-  guint64 before_us = agent->tick_us;
   guint64 boottime_us = vj_clock_boottime_us ();
   guint64 now_us = vj_clock_monotonic_us ();
+  guint64 elapsed_us = agent->tick_us != 0 ? now_us - agent->tick_us : 0;
 
-  vj_source_read (agent->source, now_us, agent->readings);
-  read_usage (agent, now_us);
-  for (guint zone = 0; zone < vj_source_n_zones (agent->source); zone++)
-    measure_zone (agent, zone, &agent->readings[zone], now_us);
-  measure_rest (agent, now_us);
-  vj_ledger_set_debt_limit (agent->ledger, VJ_RESOURCE_CPU, agent->cpus * BUSY_ROUNDING_NS);
+  vj_meter_read (agent->meter, now_us);
+  gboolean known = vj_machine_read (agent->machine, now_us);
+  vj_domains_read_usage (agent->domains, agent->tick_boottime_us, elapsed_us);
+  vj_meter_measure (agent->meter, now_us, vj_machine_busy_ns (agent->machine),
+                    known ? vj_machine_cpus (agent->machine) : 0);
   vj_ledger_settle (agent->ledger);
 
   agent->tick_us = now_us;
@@ -187,7 +106,7 @@ take_tick (VjAgent *agent)
   agent->ticks++;
   renew_template (agent, now_us);
   store_tick (agent);
-  vj_domains_publish (agent->domains, before_us != 0 ? now_us - before_us : 0, now_us);
+  vj_domains_publish (agent->domains, elapsed_us, now_us);
 }
 
 static gboolean
@@ -258,44 +177,7 @@ static const VjDomainListener listener = {
   .present = on_present, .absent = on_absent, .listed = on_listed, .connection = on_connection
 };
 
-static void
-on_zone_notice (const VjZone *zone, const GError *error, gpointer user_data)
-{
-  if (error != NULL)
-    g_warning ("zone %s cannot be read: %s", zone->id, error->message);
-  else
-    g_message ("zone %s can be read again", zone->id);
-}
-
-static void
-on_static_notice (gboolean is_warning, const char *message, gpointer user_data)
-{
-  if (is_warning)
-    g_warning ("%s", message);
-  else
-    g_message ("%s", message);
-}
-
 /* --- opening --- */
-
-static VjSource *
-open_source (const VjConfig *config, GError **error)
-{
-  g_autoptr (GError) local = NULL;
-  if (config->source == VJ_SOURCE_MODEL)
-    return vj_source_model_open (config->roots.procfs, config->model_idle_uw, config->model_full_uw, error);
-  VjSource *source = vj_source_powercap_open (config->roots.sysfs, config->max_power_uw, &local);
-  if (source != NULL)
-    return source;
-  gboolean no_meter = g_error_matches (local, VJ_ERROR, VJ_ERROR_UNAVAILABLE);
-  if (config->source == VJ_SOURCE_POWERCAP || !no_meter)
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return NULL;
-    }
-  g_message ("no energy meter (%s); figures are estimated from CPU time", local->message);
-  return vj_source_model_open (config->roots.procfs, config->model_idle_uw, config->model_full_uw, error);
-}
 
 static void
 add_to_template (VjFrameTemplate *template, const VjZone *zone, guint ledger_zone)
@@ -309,68 +191,32 @@ add_to_template (VjFrameTemplate *template, const VjZone *zone, guint ledger_zon
   frame->n_zones++;
 }
 
-/* The platform's energy without packages and dram is a zone of its own, where exactly one psys tells it. */
 static void
-add_rest_zone (VjAgent *agent)
-{
-  int psys = -1;
-  guint found = 0;
-  VjZone zone;
-  for (guint i = 0; i < vj_source_n_zones (agent->source); i++)
-    if (vj_source_zone (agent->source, i)->kind == VJ_ZONE_PSYS)
-      {
-        psys = (int)i;
-        found++;
-      }
-  agent->rest_zone = -1;
-  if (found == 1 && vj_zone_init (&zone, "rest", vj_source_zone (agent->source, (guint)psys), psys))
-    agent->rest_zone = (int)vj_ledger_add_zone (agent->ledger, &zone, 0);
-}
-
-static void
-open_ledger (VjAgent *agent)
+open_template (VjAgent *agent)
 {
   VjFrame *frame = &agent->template.frame;
-  guint n_zones = vj_source_n_zones (agent->source);
-  agent->ledger = vj_ledger_new ();
-  vj_ledger_set_curve (agent->ledger, &agent->config->curve);
-  vj_ledger_set_static_policy (agent->ledger, agent->config->static_policy);
-  for (guint i = 0; i < n_zones; i++)
-    {
-      const VjZone *zone = vj_source_zone (agent->source, i);
-      vj_ledger_add_zone (agent->ledger, zone, 0);
-      add_to_template (&agent->template, zone, i);
-    }
-  add_rest_zone (agent);
-  agent->static_power =
-      vj_static_power_new (agent->config, agent->source, agent->ledger, on_static_notice, NULL);
-  agent->readings = g_new0 (VjSourceReading, n_zones);
-  agent->zones = g_new0 (ZoneView, vj_ledger_n_zones (agent->ledger));
-
+  for (guint i = 0; i < vj_ledger_n_zones (agent->ledger); i++)
+    add_to_template (&agent->template, vj_ledger_zone (agent->ledger, i), i);
   agent->template.quantum_uj = MAX (agent->config->quantum_uj, 1);
   g_strlcpy (frame->host, vj_instance_host_id (agent->instance), sizeof frame->host);
-  g_strlcpy (frame->source, agent->source->driver->name, sizeof frame->source);
+  g_strlcpy (frame->source, vj_meter_source_name (agent->meter), sizeof frame->source);
   g_strlcpy (frame->static_policy, vj_static_policy_name (agent->config->static_policy),
              sizeof frame->static_policy);
-  frame->quality = agent->source->driver->quality;
+  frame->quality = vj_meter_quality (agent->meter);
   frame->interval_us = agent->config->interval_us;
 }
 
-/* FALSE: a zone that was measured is not there now. */
 static gboolean
-restore_marks (VjAgent *agent, const VjStored *stored)
+open_ledger (VjAgent *agent, GError **error)
 {
-  gboolean all = TRUE;
-  vj_busy_set_mark (agent->busy, stored->busy_idle_ticks, stored->busy_monotonic_us, stored->cpus);
-  for (guint i = 0; i < stored->marks->len; i++)
-    {
-      const VjSourceMark *mark = &g_array_index (stored->marks, VjSourceMark, i);
-      int zone = vj_source_find_zone (agent->source, mark->id);
-      if (zone >= 0)
-        vj_source_set_mark (agent->source, (guint)zone, mark);
-      all = all && zone >= 0;
-    }
-  return all;
+  agent->ledger = vj_ledger_new ();
+  vj_ledger_set_curve (agent->ledger, &agent->config->curve);
+  vj_ledger_set_static_policy (agent->ledger, agent->config->static_policy);
+  agent->meter = vj_meter_open (agent->config, agent->ledger, error);
+  if (agent->meter == NULL)
+    return FALSE;
+  agent->machine = vj_machine_open (&agent->config->roots, agent->ledger, error);
+  return agent->machine != NULL;
 }
 
 /* Goes on where an agent of the same boot stopped. The time in between is one long interval; it is the host's
@@ -386,7 +232,8 @@ restore (VjAgent *agent)
     g_warning ("%s", error->message);
   if (stored == NULL)
     return;
-  gboolean same_epochs = restore_marks (agent, stored);
+  vj_machine_set_mark (agent->machine, stored->busy_idle_ticks, stored->busy_monotonic_us, stored->cpus);
+  gboolean same_epochs = vj_meter_set_marks (agent->meter, stored->marks);
   agent->tick_us = stored->monotonic_us;
   agent->tick_boottime_us = stored->boottime_us;
   for (guint i = 0; i < stored->domains->len; i++)
@@ -440,21 +287,17 @@ open_accounting (VjAgent *agent, GError **error)
   agent->instance = vj_instance_open (config->roots.runtime_dir, config->roots.state_dir, error);
   if (agent->instance == NULL)
     return FALSE;
-  agent->source = open_source (config, error);
-  if (agent->source == NULL)
+  if (!open_ledger (agent, error))
     return FALSE;
-  vj_source_set_notice (agent->source, on_zone_notice, agent);
+  open_template (agent);
   g_snprintf (agent->store_context, sizeof agent->store_context, "%s/%s",
-              vj_instance_boot_id (agent->instance), agent->source->driver->name);
-  agent->busy = vj_busy_open (config->roots.procfs, error);
-  if (agent->busy == NULL)
-    return FALSE;
-  open_ledger (agent);
+              vj_instance_boot_id (agent->instance), vj_meter_source_name (agent->meter));
   agent->poll = vj_poll_new (NULL, error);
   if (agent->poll == NULL)
     return FALSE;
   vj_poll_set_gather (agent->poll, GATHER_US);
-  agent->domains = vj_domains_new (&config->roots, agent->ledger, agent->poll, &agent->template);
+  agent->domains =
+      vj_domains_new (&config->roots, agent->ledger, agent->machine, agent->poll, &agent->template);
   return TRUE;
 }
 
@@ -497,40 +340,14 @@ vj_agent_free (VjAgent *agent)
   g_clear_pointer (&agent->watch, vj_libvirt_watch_free); /* iterates the main loop for a while */
   g_clear_pointer (&agent->domains, vj_domains_free);
   g_clear_pointer (&agent->poll, vj_poll_free);
-  g_clear_pointer (&agent->static_power, vj_static_power_free);
+  g_clear_pointer (&agent->machine, vj_machine_free);
+  g_clear_pointer (&agent->meter, vj_meter_free);
   g_clear_pointer (&agent->ledger, vj_ledger_free);
-  g_clear_pointer (&agent->busy, vj_busy_free);
-  g_clear_pointer (&agent->source, vj_source_free);
   g_clear_pointer (&agent->instance, vj_instance_free);
-  g_free (agent->readings);
-  g_free (agent->zones);
   g_free (agent);
 }
 
 /* --- what it shows --- */
-
-static void
-snapshot_zones (const VjAgent *agent, VjSnapshot *snapshot)
-{
-  for (guint zone = 0; zone < vj_ledger_n_zones (agent->ledger); zone++)
-    {
-      const ZoneView *view = &agent->zones[zone];
-      VjZoneSnapshot shown = { .zone = *vj_ledger_zone (agent->ledger, zone),
-                               .totals = *vj_ledger_totals (agent->ledger, zone),
-                               .static_owed_uj = vj_ledger_static_owed_uj (agent->ledger, zone),
-                               .power_uw = view->power_uw,
-                               .readable = view->readable };
-      guint64 now_us = vj_clock_monotonic_us ();
-      shown.age_us = now_us - MIN (now_us, view->read_us);
-      VjStaticView static_view;
-      vj_static_power_view (agent->static_power, zone, &static_view);
-      shown.static_uw = static_view.static_uw;
-      shown.static_source = static_view.source;
-      g_strlcpy (shown.static_note, static_view.note != NULL ? static_view.note : "",
-                 sizeof shown.static_note);
-      g_array_append_val (snapshot->zones, shown);
-    }
-}
 
 VjSnapshot *
 vj_agent_snapshot (VjAgent *agent)
@@ -539,23 +356,19 @@ vj_agent_snapshot (VjAgent *agent)
   guint64 now_us = vj_clock_monotonic_us ();
   snapshot->version = VJ_VERSION;
   g_strlcpy (snapshot->host, vj_instance_host_id (agent->instance), sizeof snapshot->host);
-  snapshot->source = agent->source->driver->name;
-  snapshot->quality = agent->source->driver->quality;
   snapshot->static_policy = agent->config->static_policy;
-  snapshot->counts = agent->source->counts;
   snapshot->age_us = now_us - MIN (now_us, agent->tick_us);
   snapshot->interval_us = agent->config->interval_us;
   snapshot->ticks = agent->ticks;
   snapshot->tick_us = agent->tick_us;
-  snapshot->busy_ns = agent->busy_ns;
-  snapshot->cpus = agent->cpus;
-  snapshot->hardware = vj_static_power_fingerprint (agent->static_power);
+  snapshot->busy_ns = vj_machine_total_ns (agent->machine);
+  snapshot->cpus = vj_machine_cpus (agent->machine);
   snapshot->state_dir = agent->config->roots.state_dir;
   snapshot->ticks_late = agent->ticks_late;
   snapshot->ticks_skipped = agent->ticks_skipped;
   snapshot->libvirt_uri = agent->config->libvirt_uri;
   snapshot->libvirt_connected = agent->watch != NULL && vj_libvirt_watch_is_connected (agent->watch);
-  snapshot_zones (agent, snapshot);
+  vj_meter_snapshot (agent->meter, now_us, snapshot);
   vj_domains_snapshot (agent->domains, agent->tick_us, snapshot->domains);
   return snapshot;
 }

@@ -149,6 +149,7 @@ put_domain (GString *json, const VjSnapshot *snapshot, const VjDomainSnapshot *d
   put_per_zone (json, "static_uj", snapshot, domain->static_uj);
   put_u64 (json, "cpu_ns", domain->cpu_ns);
   put_text (json, "usage", domain->usage);
+  put_text (json, "package_split", domain->package_split);
   put_text (json, "epoch", domain->epoch);
   put_channel (json, domain);
   put_reading (json, snapshot, age_us);

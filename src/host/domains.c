@@ -9,9 +9,9 @@
 #include "common/error.h"
 #include "common/process.h"
 #include "common/units.h"
-#include "host/usage.h"
+#include "host/consumption.h"
 
-/* One running domain. process, usage and account come and go together: they name one run of one QEMU. */
+/* One running domain. process, consumption and account come and go together: they name one run of one QEMU. */
 typedef struct
 {
   VjDomains *table;
@@ -22,7 +22,7 @@ typedef struct
   VjStoredDomain stored; /* identity, epoch and last raw usage, in the form that the store keeps */
   VjProcess *process;
   VjPollWatch *exit_watch;
-  VjUsage *usage;
+  VjConsumption *consumption;
   VjAccount *account;
   VjChannel *channel;
   gboolean told;    /* by the watcher; else it is known from the store alone */
@@ -34,9 +34,11 @@ struct VjDomains
 {
   const VjRoots *roots;
   VjLedger *ledger;
+  const VjMachine *machine;
   VjPoll *poll;
   const VjFrameTemplate *template;
   GHashTable *by_uuid; /* char* (in Domain) -> Domain */
+  guint64 elapsed_us;  /* of the interval that is being sampled */
 };
 
 /* Names a new run of counters. An id that repeated would add two runs up in the guest. */
@@ -91,18 +93,12 @@ fill_frame (VjFrame *ret_frame, gpointer user_data)
 static void
 sample (Domain *domain)
 {
-  guint64 usage_ns = 0;
-  g_autoptr (GError) error = NULL;
-  if (domain->usage == NULL)
+  if (domain->consumption == NULL)
     return;
-  if (vj_usage_read (domain->usage, &usage_ns, &error))
-    {
-      vj_account_add_usage (domain->account, VJ_RESOURCE_CPU,
-                            usage_ns - MIN (usage_ns, domain->stored.usage_ns));
-      domain->stored.usage_ns = usage_ns;
-    }
+  if (vj_consumption_sample (domain->consumption, domain->account, domain->table->elapsed_us))
+    domain->stored.usage_ns = vj_consumption_cpu_ns (domain->consumption);
   else
-    g_clear_pointer (&domain->usage, vj_usage_free);
+    g_clear_pointer (&domain->consumption, vj_consumption_free);
 }
 
 /* The end of one run: the last sample that the kernel still gives is billed, then the account is closed. */
@@ -113,7 +109,7 @@ end_run (Domain *domain)
     return;
   sample (domain);
   vj_ledger_close (domain->table->ledger, g_steal_pointer (&domain->account));
-  g_clear_pointer (&domain->usage, vj_usage_free);
+  g_clear_pointer (&domain->consumption, vj_consumption_free);
   g_clear_pointer (&domain->exit_watch, vj_poll_remove);
   g_clear_pointer (&domain->process, vj_process_free);
   domain->power_uw = 0;
@@ -145,14 +141,23 @@ on_process_exit (int fd, guint32 events, gpointer user_data)
 }
 
 static gboolean
-open_usage (Domain *domain, guint64 *ret_usage_ns)
+open_consumption (Domain *domain)
 {
-  g_autoptr (VjUsage) usage = vj_usage_open (domain->table->roots, domain->process->pid, NULL);
-  if (usage == NULL || !vj_usage_read (usage, ret_usage_ns, NULL))
+  VjDomains *table = domain->table;
+  domain->consumption = vj_consumption_open (table->roots, table->machine, domain->process->pid, NULL);
+  if (domain->consumption == NULL)
     return FALSE;
-  domain->stored.usage_kind = vj_usage_kind (usage);
-  domain->usage = g_steal_pointer (&usage);
+  domain->stored.usage_kind = vj_consumption_kind (domain->consumption);
+  domain->stored.usage_ns = vj_consumption_cpu_ns (domain->consumption);
   return TRUE;
+}
+
+/* Counting goes on from this reading instead of from the one at opening. */
+static void
+count_from (Domain *domain, guint64 usage_ns)
+{
+  domain->stored.usage_ns = usage_ns;
+  vj_consumption_set_cpu_ns (domain->consumption, usage_ns);
 }
 
 /* Holds the process by pidfd. FALSE: it has vanished, or it is another than expected (start_us, 0: any). */
@@ -175,7 +180,7 @@ hold_process (Domain *domain, int pid, guint64 start_us)
 static void
 release_process (Domain *domain)
 {
-  g_clear_pointer (&domain->usage, vj_usage_free);
+  g_clear_pointer (&domain->consumption, vj_consumption_free);
   g_clear_pointer (&domain->exit_watch, vj_poll_remove);
   g_clear_pointer (&domain->process, vj_process_free);
   domain->stored.pid = 0;
@@ -185,10 +190,9 @@ release_process (Domain *domain)
 static void
 begin_run (Domain *domain, int pid, guint64 interval_start_us)
 {
-  guint64 usage_ns = 0;
   if (!hold_process (domain, pid, 0))
     return;
-  if (!open_usage (domain, &usage_ns))
+  if (!open_consumption (domain))
     {
       release_process (domain);
       return;
@@ -198,7 +202,8 @@ begin_run (Domain *domain, int pid, guint64 interval_start_us)
   vj_account_set_allocation (domain->account, domain->vcpus);
   domain->shown_uj = 0;
   gboolean born_in_interval = domain->stored.start_us > interval_start_us;
-  domain->stored.usage_ns = born_in_interval ? 0 : usage_ns;
+  if (born_in_interval)
+    count_from (domain, 0);
 }
 
 static Domain *
@@ -275,11 +280,13 @@ unescape (const char *text)
 static gboolean
 resume_run (Domain *domain, const VjStoredDomain *stored)
 {
-  guint64 usage_ns = 0;
   if (domain->account == NULL || !hold_process (domain, stored->pid, stored->start_us))
     return FALSE;
-  if (open_usage (domain, &usage_ns) && domain->stored.usage_kind == stored->usage_kind)
-    return TRUE;
+  if (open_consumption (domain) && domain->stored.usage_kind == stored->usage_kind)
+    {
+      count_from (domain, stored->usage_ns);
+      return TRUE;
+    }
   release_process (domain);
   return FALSE;
 }
@@ -297,7 +304,6 @@ vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored, gboolean s
 {
   Domain *domain = add_domain (domains, stored->uuid);
   g_strlcpy (domain->stored.epoch, stored->epoch, sizeof domain->stored.epoch);
-  domain->stored.usage_ns = stored->usage_ns;
   domain->account = vj_ledger_find (domains->ledger, stored->epoch);
   if (!resume_run (domain, stored))
     {
@@ -342,28 +348,21 @@ find_process (Domain *domain, guint64 interval_start_us)
     begin_run (domain, status.peer_pid, interval_start_us);
 }
 
-/* Its scope has vanished while the process lives (moved by hand): counting goes on from what is found now. */
-static void
-reopen_usage (Domain *domain)
-{
-  guint64 usage_ns = 0;
-  if (open_usage (domain, &usage_ns))
-    domain->stored.usage_ns = usage_ns;
-}
-
 void
-vj_domains_read_usage (VjDomains *domains, guint64 interval_start_us)
+vj_domains_read_usage (VjDomains *domains, guint64 interval_start_us, guint64 elapsed_us)
 {
   GHashTableIter iter;
   gpointer value;
+  domains->elapsed_us = elapsed_us;
   g_hash_table_iter_init (&iter, domains->by_uuid);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       Domain *domain = value;
       if (domain->account == NULL)
         find_process (domain, interval_start_us);
-      if (domain->process != NULL && domain->usage == NULL)
-        reopen_usage (domain);
+      /* Its scope has vanished while the process lives (moved by hand): counting goes on from what is found now. */
+      if (domain->process != NULL && domain->consumption == NULL)
+        open_consumption (domain);
       sample (domain);
     }
 }
@@ -423,7 +422,11 @@ snapshot_domain (const Domain *domain, guint64 newest_us)
   snapshot->state = domain->state;
   snapshot->pid = domain->stored.pid;
   snapshot->power_uw = domain->power_uw;
-  snapshot->usage = domain->usage != NULL ? vj_usage_kind_name (vj_usage_kind (domain->usage)) : NULL;
+  if (domain->consumption != NULL)
+    {
+      snapshot->usage = vj_usage_kind_name (vj_consumption_kind (domain->consumption));
+      snapshot->package_split = vj_consumption_split (domain->consumption);
+    }
   if (domain->account != NULL)
     {
       snapshot->cpu_ns = vj_account_usage_ns (domain->account);
@@ -458,11 +461,13 @@ vj_domains_snapshot (const VjDomains *domains, guint64 newest_us, GPtrArray *ret
 }
 
 VjDomains *
-vj_domains_new (const VjRoots *roots, VjLedger *ledger, VjPoll *poll, const VjFrameTemplate *template)
+vj_domains_new (const VjRoots *roots, VjLedger *ledger, const VjMachine *machine, VjPoll *poll,
+                const VjFrameTemplate *template)
 {
   VjDomains *domains = g_new0 (VjDomains, 1);
   domains->roots = roots;
   domains->ledger = ledger;
+  domains->machine = machine;
   domains->poll = poll;
   domains->template = template;
   domains->by_uuid = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, domain_free);

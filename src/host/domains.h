@@ -5,6 +5,7 @@
 #include "common/poll.h"
 #include "common/roots.h"
 #include "host/domain.h"
+#include "host/machine.h"
 #include "host/snapshot.h"
 #include "host/store.h"
 
@@ -20,8 +21,8 @@ typedef struct
   guint64 quantum_uj;                    /* energies are rounded down to a multiple of this; >= 1 */
 } VjFrameTemplate;
 
-/* roots, ledger, poll and template are borrowed for the table's life. */
-VjDomains *vj_domains_new (const VjRoots *roots, VjLedger *ledger, VjPoll *poll,
+/* roots, ledger, machine, poll and template are borrowed for the table's life. */
+VjDomains *vj_domains_new (const VjRoots *roots, VjLedger *ledger, const VjMachine *machine, VjPoll *poll,
                            const VjFrameTemplate *template);
 void vj_domains_free (VjDomains *domains);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjDomains, vj_domains_free)
@@ -39,7 +40,7 @@ gboolean vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored, g
 void vj_domains_store (VjDomains *domains, VjStored *stored);
 
 /* Reads everybody's usage into the ledger. A domain whose process is not known yet is looked up once more. */
-void vj_domains_read_usage (VjDomains *domains, guint64 interval_start_us);
+void vj_domains_read_usage (VjDomains *domains, guint64 interval_start_us, guint64 elapsed_us);
 /* After settling: powers over the interval, then every channel's turn. */
 void vj_domains_publish (VjDomains *domains, guint64 elapsed_us, guint64 now_us);
 

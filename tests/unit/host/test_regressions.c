@@ -175,12 +175,13 @@ static void
 test_k6_reused_pid_is_another_process (void **state)
 {
   char *root = *state;
-  VjRoots roots = { .procfs = g_strdup ("/proc"), .cgroupfs = root };
+  VjRoots roots = { .procfs = g_strdup ("/proc"), .cgroupfs = root, .sysfs = root };
   const int pid = start_process ();
   g_autoptr (VjPoll) poll = vj_poll_new (NULL, NULL);
   g_autoptr (VjLedger) ledger = new_ledger ();
   VjFrameTemplate template = { .quantum_uj = 1 };
-  g_autoptr (VjDomains) domains = vj_domains_new (&roots, ledger, poll, &template);
+  g_autoptr (VjMachine) machine = vj_machine_open (&roots, ledger, NULL);
+  g_autoptr (VjDomains) domains = vj_domains_new (&roots, ledger, machine, poll, &template);
   VjStoredDomain stored = { .uuid = UUID,
                             .epoch = EPOCH,
                             .pid = pid,
@@ -194,7 +195,7 @@ test_k6_reused_pid_is_another_process (void **state)
 
   assert_false (vj_domains_restore (domains, &stored, TRUE));
   assert_null (vj_ledger_find (ledger, EPOCH));
-  vj_domains_read_usage (domains, 0);
+  vj_domains_read_usage (domains, 0, SECOND);
   vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, VJ_NS_PER_S);
   vj_ledger_measure (ledger, 0, 1000, SECOND, FALSE);
   vj_ledger_settle (ledger);

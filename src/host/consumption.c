@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/consumption.h"
+
+#include "host/memory.h"
+#include "host/package_usage.h"
+
+/* Threads of one domain whose files stay open. */
+#define THREAD_FDS 64
+
+struct VjConsumption
+{
+  const VjMachine *machine;
+  VjUsage *cpu;
+  guint64 cpu_ns;
+  VjMemoryUsage *memory;    /* NULL: not needed, or not readable */
+  guint64 memory_bytes;     /* at the last sample; 0 before the first: it was not there, or not known */
+  VjPackageUsage *packages; /* NULL: one package */
+  guint64 *package_ns;      /* scratch, one per package */
+  gboolean exact;
+};
+
+static void
+open_packages (VjConsumption *consumption, const VjRoots *roots, int pid)
+{
+  const VjTopology *topology = vj_machine_topology (consumption->machine);
+  if (topology == NULL)
+    return;
+  consumption->package_ns = g_new0 (guint64, vj_topology_n_packages (topology));
+  consumption->packages = vj_package_usage_open (roots->procfs, topology, pid, THREAD_FDS, NULL);
+  if (consumption->packages != NULL)
+    vj_package_usage_split (consumption->packages, 0, consumption->package_ns);
+}
+
+VjConsumption *
+vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GError **error)
+{
+  g_autoptr (VjConsumption) consumption = g_new0 (VjConsumption, 1);
+  consumption->machine = machine;
+  consumption->cpu = vj_usage_open (roots, pid, error);
+  if (consumption->cpu == NULL || !vj_usage_read (consumption->cpu, &consumption->cpu_ns, error))
+    return NULL;
+  if (vj_machine_shares_memory (machine))
+    consumption->memory = vj_memory_usage_open (roots, pid, NULL);
+  open_packages (consumption, roots, pid);
+  return g_steal_pointer (&consumption);
+}
+
+void
+vj_consumption_free (VjConsumption *consumption)
+{
+  if (consumption == NULL)
+    return;
+  g_clear_pointer (&consumption->packages, vj_package_usage_free);
+  g_clear_pointer (&consumption->memory, vj_memory_usage_free);
+  g_clear_pointer (&consumption->cpu, vj_usage_free);
+  g_free (consumption->package_ns);
+  g_free (consumption);
+}
+
+guint64
+vj_consumption_cpu_ns (const VjConsumption *consumption)
+{
+  return consumption->cpu_ns;
+}
+
+void
+vj_consumption_set_cpu_ns (VjConsumption *consumption, guint64 cpu_ns)
+{
+  consumption->cpu_ns = cpu_ns;
+}
+
+VjUsageKind
+vj_consumption_kind (const VjConsumption *consumption)
+{
+  return vj_usage_kind (consumption->cpu);
+}
+
+const char *
+vj_consumption_split (const VjConsumption *consumption)
+{
+  if (vj_machine_topology (consumption->machine) == NULL)
+    return NULL;
+  return consumption->exact ? "exact" : "modelled";
+}
+
+/* Every package's energy is shared by the CPU time on it. Where no thread can be looked at, nobody knows where the time was
+ * spent, and it stays with the host. */
+static void
+add_packages (VjConsumption *consumption, VjAccount *account, guint64 used_ns)
+{
+  const VjTopology *topology = vj_machine_topology (consumption->machine);
+  if (consumption->packages == NULL)
+    return;
+  consumption->exact = vj_package_usage_split (consumption->packages, used_ns, consumption->package_ns);
+  for (guint i = 0; i < vj_topology_n_packages (topology); i++)
+    vj_account_add_usage (account, VJ_RESOURCE_PACKAGE (vj_topology_package_number (topology, i)),
+                          consumption->package_ns[i]);
+}
+
+static void
+add_memory (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us)
+{
+  guint64 bytes = 0;
+  if (consumption->memory == NULL || !vj_memory_usage_read (consumption->memory, &bytes, NULL))
+    return;
+  guint64 mean_bytes = consumption->memory_bytes / 2 + bytes / 2;
+  vj_account_add_usage (account, VJ_RESOURCE_MEMORY, vj_resource_memory (mean_bytes, elapsed_us));
+  consumption->memory_bytes = bytes;
+}
+
+gboolean
+vj_consumption_sample (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us)
+{
+  guint64 cpu_ns = 0;
+  if (!vj_usage_read (consumption->cpu, &cpu_ns, NULL))
+    return FALSE;
+  guint64 used_ns = cpu_ns - MIN (cpu_ns, consumption->cpu_ns);
+  consumption->cpu_ns = cpu_ns;
+  vj_account_add_usage (account, VJ_RESOURCE_CPU, used_ns);
+  add_packages (consumption, account, used_ns);
+  add_memory (consumption, account, elapsed_us);
+  return TRUE;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/machine.h"
+
+#include "common/units.h"
+#include "host/busy.h"
+#include "host/memory.h"
+#include "host/package_busy.h"
+
+/* /proc/stat rounds idle and iowait of each CPU down to 10 ms. */
+#define ROUNDING_NS (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
+
+struct VjMachine
+{
+  VjLedger *ledger;
+  VjBusy *busy;
+  VjMemoryTotal *memory; /* NULL: no zone is shared by it */
+  VjTopology *topology;  /* NULL: one package */
+  VjPackageBusy *package_busy;
+  guint64 *package_ns; /* scratch, one per package */
+  guint cpus;
+  guint64 busy_ns;
+  guint64 total_ns;
+  guint64 read_us;      /* of the last reading; 0: none */
+  guint64 memory_bytes; /* at the last reading */
+  gboolean memory_known;
+  gboolean packages_known;
+};
+
+/* Memory is a level: what stood over an interval is taken to be the mean of its ends. */
+static void
+read_memory (VjMachine *machine, guint64 elapsed_us)
+{
+  guint64 bytes = 0;
+  gboolean known = vj_memory_total_read (machine->memory, &bytes, NULL);
+  if (known && machine->memory_known)
+    vj_ledger_add_busy (machine->ledger, VJ_RESOURCE_MEMORY,
+                        vj_resource_memory (machine->memory_bytes / 2 + bytes / 2, elapsed_us));
+  else
+    vj_ledger_mark_resource_gap (machine->ledger, VJ_RESOURCE_MEMORY);
+  machine->memory_bytes = bytes;
+  machine->memory_known = known;
+}
+
+static void
+add_packages (VjMachine *machine, guint64 now_us)
+{
+  guint n = vj_topology_n_packages (machine->topology);
+  gboolean known = vj_package_busy_read (machine->package_busy, now_us, machine->package_ns, NULL);
+  for (guint i = 0; i < n; i++)
+    {
+      VjResource resource = VJ_RESOURCE_PACKAGE (vj_topology_package_number (machine->topology, i));
+      vj_ledger_set_debt_limit (machine->ledger, resource, machine->cpus * ROUNDING_NS);
+      if (known && machine->packages_known)
+        vj_ledger_add_busy (machine->ledger, resource, machine->package_ns[i]);
+      else
+        vj_ledger_mark_resource_gap (machine->ledger, resource);
+    }
+  machine->packages_known = known;
+}
+
+gboolean
+vj_machine_read (VjMachine *machine, guint64 now_us)
+{
+  guint64 elapsed_us = machine->read_us != 0 ? now_us - machine->read_us : 0;
+  gboolean known = vj_busy_read (machine->busy, now_us, &machine->busy_ns, &machine->cpus, NULL);
+  if (!known)
+    {
+      machine->busy_ns = 0;
+      vj_ledger_mark_gap (machine->ledger);
+    }
+  vj_ledger_add_busy (machine->ledger, VJ_RESOURCE_CPU, machine->busy_ns);
+  vj_ledger_set_debt_limit (machine->ledger, VJ_RESOURCE_CPU, machine->cpus * ROUNDING_NS);
+  machine->total_ns += machine->busy_ns;
+  if (machine->topology != NULL)
+    add_packages (machine, now_us);
+  if (machine->memory != NULL)
+    read_memory (machine, elapsed_us);
+  machine->read_us = now_us;
+  return known;
+}
+
+/* A zone of a package that the topology does not know is shared by CPU time as a whole. */
+static VjResource
+resource_of_zone (const VjMachine *machine, const VjZone *zone, guint n_packages)
+{
+  VjResource resource = vj_resource_of_zone (zone, n_packages);
+  if (resource < VJ_RESOURCE_PACKAGE (0))
+    return resource;
+  for (guint i = 0; i < n_packages; i++)
+    if (resource == VJ_RESOURCE_PACKAGE (vj_topology_package_number (machine->topology, i)))
+      return resource;
+  return VJ_RESOURCE_CPU;
+}
+
+/* TRUE: some zone is shared by memory. */
+static gboolean
+set_resources (VjMachine *machine, guint n_packages)
+{
+  gboolean memory = FALSE;
+  for (guint i = 0; i < vj_ledger_n_zones (machine->ledger); i++)
+    {
+      VjResource resource = resource_of_zone (machine, vj_ledger_zone (machine->ledger, i), n_packages);
+      vj_ledger_set_resource (machine->ledger, i, resource);
+      memory = memory || resource == VJ_RESOURCE_MEMORY;
+    }
+  return memory;
+}
+
+static gboolean
+open_packages (VjMachine *machine, const VjRoots *roots, guint n_packages, GError **error)
+{
+  machine->package_ns = g_new0 (guint64, n_packages);
+  machine->package_busy = vj_package_busy_open (roots->procfs, machine->topology, error);
+  return machine->package_busy != NULL;
+}
+
+VjMachine *
+vj_machine_open (const VjRoots *roots, VjLedger *ledger, GError **error)
+{
+  g_autoptr (VjMachine) machine = g_new0 (VjMachine, 1);
+  machine->ledger = ledger;
+  machine->busy = vj_busy_open (roots->procfs, error);
+  if (machine->busy == NULL)
+    return NULL;
+  machine->topology = vj_topology_open (roots->sysfs);
+  guint n_packages = vj_topology_n_packages (machine->topology);
+  if (n_packages == 1)
+    g_clear_pointer (&machine->topology, vj_topology_free);
+  else if (!open_packages (machine, roots, n_packages, error))
+    return NULL;
+  if (!set_resources (machine, n_packages))
+    return g_steal_pointer (&machine);
+  machine->memory = vj_memory_total_open (roots, error);
+  return machine->memory != NULL ? g_steal_pointer (&machine) : NULL;
+}
+
+void
+vj_machine_free (VjMachine *machine)
+{
+  if (machine == NULL)
+    return;
+  g_clear_pointer (&machine->memory, vj_memory_total_free);
+  g_clear_pointer (&machine->busy, vj_busy_free);
+  g_clear_pointer (&machine->package_busy, vj_package_busy_free);
+  g_clear_pointer (&machine->topology, vj_topology_free);
+  g_free (machine->package_ns);
+  g_free (machine);
+}
+
+guint64
+vj_machine_busy_ns (const VjMachine *machine)
+{
+  return machine->busy_ns;
+}
+
+guint64
+vj_machine_total_ns (const VjMachine *machine)
+{
+  return machine->total_ns;
+}
+
+guint
+vj_machine_cpus (const VjMachine *machine)
+{
+  return machine->cpus;
+}
+
+gboolean
+vj_machine_shares_memory (const VjMachine *machine)
+{
+  return machine->memory != NULL;
+}
+
+const VjTopology *
+vj_machine_topology (const VjMachine *machine)
+{
+  return machine->topology;
+}
+
+void
+vj_machine_get_mark (const VjMachine *machine, guint64 *ret_idle_ticks, guint64 *ret_monotonic_us)
+{
+  vj_busy_get_mark (machine->busy, ret_idle_ticks, ret_monotonic_us);
+}
+
+void
+vj_machine_set_mark (VjMachine *machine, guint64 idle_ticks, guint64 monotonic_us, guint cpus)
+{
+  vj_busy_set_mark (machine->busy, idle_ticks, monotonic_us, cpus);
+}
