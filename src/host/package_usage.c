@@ -297,7 +297,8 @@ vj_package_usage_split (VjPackageUsage *usage, guint64 total_ns, guint64 *ret_ns
   sample (usage);
   for (guint i = 0; i < n; i++)
     seen_ns += usage->now_ns[i];
-  if (seen_ns > 0)
+  /* Crumbs do not tell where the rest was. */
+  if (seen_ns > total_ns / UNEXPLAINED_PART)
     memcpy (usage->run_ns, usage->now_ns, n * sizeof usage->now_ns[0]);
   split (usage->run_ns, n, total_ns, ret_ns);
   return usage->pinned

@@ -22,7 +22,7 @@ void vj_package_usage_free (VjPackageUsage *usage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjPackageUsage, vj_package_usage_free)
 
 /* Splits total_ns, which is what the domain used since the last call, into ret_ns, one entry per package: their sum is
- * total_ns. Where no thread tells anything (the process has gone), as the last time.
+ * total_ns. Where the threads tell of next to nothing of it (the process has gone), as the last time.
  * TRUE: it is exact, because every thread that ran was pinned to one package and they account for nearly all of
  * total_ns. FALSE: modelled, from where the threads were seen. */
 gboolean vj_package_usage_split (VjPackageUsage *usage, guint64 total_ns, guint64 *ret_ns);
