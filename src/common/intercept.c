@@ -17,7 +17,8 @@
 #define EXTRAPOLATION_MAX 2.5    /* from the mean load to zero, in standard deviations of the load */
 #define COMPARABLE_MAX    3      /* between the mean loads of an hour and of those before, in the same */
 #define WIDER_MIN         1.5    /* standard deviation of a wider range that can check */
-#define TOLERANCE         0.05   /* of the mean power in the range, for interval, curvature and change */
+#define TOLERANCE         0.05   /* of the mean power in the range, for curvature and change */
+#define ERROR_MAX         0.10   /* of the same, for the error as a whole */
 
 /* Busy shares up to which a range goes. */
 static const double ranges[N_RANGES] = { 0.0125, 0.025, 0.05, 0.10, 0.20, 0.40 };
@@ -91,8 +92,6 @@ judge (const VjMoments *moments, VjLine *ret_line)
     return VJ_INTERCEPT_STEADY;
   if (moments->mean_x > EXTRAPOLATION_MAX * deviation)
     return VJ_INTERCEPT_BUSY;
-  if (ret_line->error * vj_student_95 (moments->n - 2) > TOLERANCE * moments->mean_y)
-    return VJ_INTERCEPT_NOISY;
   return VJ_INTERCEPT_JUSTIFIED;
 }
 
@@ -224,15 +223,15 @@ vj_intercept_estimate (const VjIntercept *intercept, VjInterceptEstimate *ret_es
   if (all.windows >= WINDOWS_MIN)
     estimate.verdict = fit (&all, &line, &moments, &difference);
   const double static_uw = CLAMP (line.intercept, 0, all.lowest_uw);
-  const double cut_uw = fabs (line.intercept - static_uw);
-  if (estimate.verdict == VJ_INTERCEPT_JUSTIFIED && cut_uw > TOLERANCE * moments.mean_y)
+  const double half_uw = moments.n > 2 ? line.error * vj_student_95 (moments.n - 2) : 0;
+  const double error_uw = MAX (half_uw, difference) + fabs (line.intercept - static_uw);
+  if (estimate.verdict == VJ_INTERCEPT_JUSTIFIED && error_uw > ERROR_MAX * moments.mean_y)
     estimate.verdict = VJ_INTERCEPT_NOISY;
   if (estimate.verdict == VJ_INTERCEPT_JUSTIFIED)
     {
-      const double error_uw = line.error * vj_student_95 (moments.n - 2);
       estimate.windows = moments.n;
       estimate.static_uw = (guint64)static_uw;
-      estimate.error_uw = (guint64)ceil (MAX (error_uw, difference) + cut_uw);
+      estimate.error_uw = (guint64)ceil (error_uw);
     }
   *ret_estimate = estimate;
 }

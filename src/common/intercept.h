@@ -30,7 +30,7 @@ typedef struct
   guint64 windows;   /* that the figures rest on */
   guint64 static_uw; /* 0 unless justified; never more than the lowest power of any window */
   guint64
-      error_uw; /* half of the 95 % interval, or by how much another range of loads or the lowest power differs, if more */
+      error_uw; /* half of the 95 % interval or by how much another range of loads differs, and what the lowest power cut off */
 } VjInterceptEstimate;
 
 VjIntercept *vj_intercept_new (void);

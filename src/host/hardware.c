@@ -5,7 +5,7 @@
 
 #include "host/static_file.h"
 
-#define KIB_PER_GIB (1024 * 1024)
+#define KIB_PER_GIB (G_GUINT64_CONSTANT (1024) * 1024)
 
 /* Some kernels make these files a page at a time, so they are read to their end. */
 static GStrv
@@ -21,7 +21,7 @@ read_lines (const char *procfs, const char *name)
 static void
 put_cpus (const char *procfs, GString *text)
 {
-  g_auto (GStrv) lines = read_lines (procfs, "cpuinfo");
+  GStrv lines = read_lines (procfs, "cpuinfo");
   const char *model = "";
   guint cpus = 0;
   for (guint i = 0; lines[i] != NULL; i++)
@@ -31,6 +31,7 @@ put_cpus (const char *procfs, GString *text)
         model = lines[i];
     }
   g_string_append_printf (text, "%u CPUs\n%s\n", cpus, model);
+  g_strfreev (lines);
 }
 
 /* What the kernel keeps for itself differs from one to the next, by less than a GiB. */
@@ -38,12 +39,13 @@ static void
 put_memory (const char *procfs, GString *text)
 {
   static const char key[] = "MemTotal:";
-  g_auto (GStrv) lines = read_lines (procfs, "meminfo");
+  GStrv lines = read_lines (procfs, "meminfo");
   guint64 kib = 0;
   for (guint i = 0; lines[i] != NULL; i++)
     if (g_str_has_prefix (lines[i], key))
       kib = g_ascii_strtoull (lines[i] + strlen (key), NULL, 10);
   g_string_append_printf (text, "%" G_GUINT64_FORMAT " GiB\n", (kib + KIB_PER_GIB - 1) / KIB_PER_GIB);
+  g_strfreev (lines);
 }
 
 char *

@@ -10,7 +10,7 @@
 #define HARDWARE    "hardware"
 #define FINGERPRINT "fingerprint"
 #define ZONE_PREFIX "zone "
-#define SIZE_LIMIT  (64 * 1024)
+#define SIZE_LIMIT  ((gsize)64 * 1024)
 #define MAX_UW      (1000000 * VJ_UW_PER_W)
 
 static const struct

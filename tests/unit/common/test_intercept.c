@@ -147,7 +147,7 @@ test_two_loads_are_no_line (void **state)
   assert_int_equal (estimate.verdict, VJ_INTERCEPT_UNCHECKED);
 }
 
-/* Over all kinds of machines: where a value is given it is right within 11 %, however power bends (5 % on a line), and mostly one is given
+/* Over all kinds of machines: where a value is given it is right within 11 %, however power bends (8 % on a line), and mostly one is given
  * where power is a line. */
 static void
 test_many_machines (void **state)
@@ -168,7 +168,7 @@ test_many_machines (void **state)
       if (estimate.verdict != VJ_INTERCEPT_JUSTIFIED)
         continue;
       const double off = fabs ((double)estimate.static_uw / (double)W / machine.static_w - 1);
-      const double allowed = line ? 0.05 : 0.11;
+      const double allowed = line ? 0.08 : 0.11;
       if (off > allowed)
         fail_msg ("S %f D %f gamma %f noise %f load %f..%f: %" G_GUINT64_FORMAT " uW", machine.static_w,
                   machine.dynamic_w, machine.gamma, machine.noise, machine.load_low, machine.load_high,
@@ -273,6 +273,56 @@ test_skipped_windows (void **state)
   assert_near (&estimate, 80);
 }
 
+/* Where power bends a little there is a value, too high, and the error says by how much. */
+static void
+test_the_error_allows_for_a_bend (void **state)
+{
+  for (guint32 seed = 20; seed < 30; seed++)
+    {
+      const Machine bent = { 80, 200, 0.8, 0.0001, 0.001, 0.3 };
+      const VjInterceptEstimate estimate = observe (&bent, seed, 4000);
+      assert_int_equal (estimate.verdict, VJ_INTERCEPT_JUSTIFIED);
+      assert_in_range (estimate.static_uw, 80 * W + W / 2, 80 * W + estimate.error_uw);
+    }
+}
+
+/* A few windows at another load are no check of the line. */
+static void
+test_few_other_loads_check_nothing (void **state)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (12);
+  g_autoptr (VjIntercept) intercept = vj_intercept_new ();
+  VjInterceptEstimate estimate;
+  Machine near = plain;
+  near.load_high = 0.0125;
+  feed (intercept, &near, rand, 500);
+  for (int i = 0; i < 15; i++)
+    feed_load (intercept, &plain, rand, 0.049, VJ_INTERCEPT_WINDOW_US);
+  vj_intercept_estimate (intercept, &estimate);
+  assert_int_equal (estimate.verdict, VJ_INTERCEPT_UNCHECKED);
+  for (int i = 0; i < 15; i++)
+    feed_load (intercept, &plain, rand, 0.049, VJ_INTERCEPT_WINDOW_US);
+  vj_intercept_estimate (intercept, &estimate);
+  assert_near (&estimate, 80);
+}
+
+/* Two idle hours foretell nothing of a busy one: that power bends is no change of the machine. */
+static void
+test_a_curve_is_no_change (void **state)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (13);
+  g_autoptr (VjIntercept) intercept = vj_intercept_new ();
+  VjInterceptEstimate estimate;
+  Machine curve = { 80, 300, 0.6, 0.005, 0.002, 0.0125 };
+  feed (intercept, &curve, rand, 2 * 360);
+  curve.load_low = 0.08;
+  curve.load_high = 0.1;
+  feed (intercept, &curve, rand, 360);
+  vj_intercept_estimate (intercept, &estimate);
+  assert_int_not_equal (estimate.verdict, VJ_INTERCEPT_JUSTIFIED);
+  assert_int_equal (estimate.windows, 3 * 360);
+}
+
 /* How often the interval holds the truth. 95 % of the time, were there no curvature to allow for; and not less. */
 static void
 test_the_interval_holds_the_truth (void **state)
@@ -305,6 +355,9 @@ main (void)
     cmocka_unit_test (test_the_past_is_forgotten),
     cmocka_unit_test (test_intervals_make_windows),
     cmocka_unit_test (test_skipped_windows),
+    cmocka_unit_test (test_the_error_allows_for_a_bend),
+    cmocka_unit_test (test_few_other_loads_check_nothing),
+    cmocka_unit_test (test_a_curve_is_no_change),
     cmocka_unit_test (test_the_interval_holds_the_truth),
   };
   return cmocka_run_group_tests_name ("intercept", tests, NULL, NULL);
