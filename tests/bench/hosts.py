@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 import uuid
 
 
@@ -19,6 +20,7 @@ class Guests:
         self.paths = [os.path.join(directory, "channel-%d" % i) for i in range(count)]
         self.selector = selectors.DefaultSelector()
         self.frames = 0
+        self.ages = []  # seconds from the reading to the arrival of each frame; one clock
         self.stopping = False
         self.wake_r, self.wake_w = os.pipe()
         self.selector.register(self.wake_r, selectors.EVENT_READ, None)
@@ -51,10 +53,12 @@ class Guests:
         """False once the agent has gone."""
         try:
             data = connection.recv(65536)
+            arrival = time.monotonic()
             *lines, state["rest"] = (state["rest"] + data).split(b"\n")
             for line in filter(None, lines):
                 frame = json.loads(line)
                 self.frames += 1
+                self.ages.append(arrival - frame["mono_us"] / 1e6)
                 connection.send(b'{"v":1,"ack":"%s","seq":%d}\n' % (frame["session"].encode(), frame["seq"]))
         except ConnectionError:
             return False
