@@ -2,6 +2,8 @@
 /* Real bytes, written past the page cache to a real disk by a real process in a cgroup of its own. */
 #include "host/storage.h"
 
+#include "common/ledger.h"
+#include "common/units.h"
 #include "domain_cgroup.h"
 #include "test_child.h"
 
@@ -136,6 +138,31 @@ skip_because (const char *reason)
   skip ();
 }
 
+/* Equation 4.12-4.14 on what was really moved: there is no meter for storage yet, so its energy is simulated, one joule,
+ * and the shares are what is proven. */
+static void
+assert_shared_by_bytes (guint64 domain_bytes, guint64 machine_bytes)
+{
+  const guint64 energy_uj = VJ_UJ_PER_J;
+  g_autoptr (VjLedger) ledger = vj_ledger_new ();
+  VjZone zone;
+
+  assert_true (vj_zone_init (&zone, "storage", NULL, -1));
+  vj_ledger_add_zone (ledger, &zone, 0);
+  vj_ledger_set_resource (ledger, 0, VJ_RESOURCE_STORAGE);
+  VjAccount *account = vj_ledger_open (ledger, "domain");
+
+  vj_account_add_usage (account, VJ_RESOURCE_STORAGE, domain_bytes);
+  vj_ledger_add_busy (ledger, VJ_RESOURCE_STORAGE, machine_bytes);
+  vj_ledger_measure (ledger, 0, energy_uj, VJ_US_PER_S, FALSE);
+  vj_ledger_settle (ledger);
+  const guint64 given_uj = vj_account_energy_uj (account, 0);
+  const guint64 fair_uj = energy_uj * domain_bytes / MAX (machine_bytes, domain_bytes);
+
+  assert_in_range (given_uj, fair_uj, fair_uj + 1);
+  assert_int_equal (given_uj + vj_ledger_totals (ledger, 0)->remainder_uj, energy_uj);
+}
+
 /* However it is counted, it is right. Returns how. */
 static VjStorageKind
 count_moved (Fixture *fixture, const char *cgroup)
@@ -164,6 +191,7 @@ count_moved (Fixture *fixture, const char *cgroup)
                  vj_storage_kind_name (vj_storage_usage_kind (usage)), domain_bytes, machine_bytes);
   assert_in_range (domain_bytes, MOVED, MOVED + EXTRA);
   assert_true (machine_bytes >= MOVED); /* others use the disk as well */
+  assert_shared_by_bytes (domain_bytes, machine_bytes);
   return vj_storage_usage_kind (usage);
 }
 
