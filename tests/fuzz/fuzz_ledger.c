@@ -12,6 +12,7 @@ static VjLedger *
 new_ledger (void)
 {
   static const char *const ids[N_ZONES] = { "package-0", "package-0/core", "psys" };
+  static const VjCurve curve = { VJ_CURVE_GAMMA, 400, VJ_STACKING_LARGEST };
   VjLedger *ledger = vj_ledger_new ();
   VjZone zones[N_ZONES];
 
@@ -21,6 +22,9 @@ new_ledger (void)
       vj_ledger_add_zone (ledger, &zones[i], 1000000);
     }
   vj_ledger_set_debt_limit (ledger, VJ_RESOURCE_CPU, 20000000);
+  vj_ledger_set_resource (ledger, N_ZONES - 1, VJ_RESOURCE_MEMORY);
+  vj_ledger_set_static_policy (ledger, VJ_STATIC_ALLOCATION);
+  vj_ledger_set_curve (ledger, &curve);
   return ledger;
 }
 
@@ -35,6 +39,7 @@ check_books (const VjLedger *ledger)
       guint64 sum_uj = 0;
       FUZZ_CHECK (totals->measured_uj == totals->attributed_uj + totals->remainder_uj + totals->static_uj);
       FUZZ_CHECK (totals->gap_uj <= totals->remainder_uj);
+      FUZZ_CHECK (totals->attributed_static_uj <= totals->attributed_uj);
       for (guint i = 0; i < accounts->len; i++)
         sum_uj += vj_account_energy_uj (accounts->pdata[i], z);
       FUZZ_CHECK (sum_uj <= totals->attributed_uj);
