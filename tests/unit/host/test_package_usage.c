@@ -3,6 +3,7 @@
 #include "host/package_usage.h"
 
 #include "common/error.h"
+#include "common/procfs.h"
 #include "fake_topology.h"
 #include "tempdir.h"
 #include "test_child.h"
@@ -29,8 +30,9 @@ typedef struct
   int cpu;
   guint64 ns;        /* to run */
   guint rounds;      /* threads one after the other */
-  gboolean unpinned; /* when it has run */
+  gboolean unpinned; /* when it has run and sleeps */
   gboolean replaced; /* the thread stays until the next round's takes its place */
+  int tid;
 } Work;
 
 static sem_t done; /* by those that stay */
@@ -67,16 +69,30 @@ work (void *data)
   return NULL;
 }
 
-/* From then on it may run anywhere, but does not. */
+static gboolean
+is_asleep (int tid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/stat", tid);
+  g_autofree char *text = NULL;
+  gsize length = 0;
+  VjProcPidStat stat;
+
+  return g_file_get_contents (path, &text, &length, NULL) && vj_procfs_parse_pid_stat (text, length, &stat)
+         && stat.state == 'S';
+}
+
+/* From then on it may run anywhere, but does not: a thread that is asleep is moved by nobody. */
 static void
-unpin (void)
+unpin_when_asleep (int tid)
 {
   cpu_set_t both;
 
   CPU_ZERO (&both);
   CPU_SET (0, &both);
   CPU_SET (1, &both);
-  if (sched_setaffinity (0, sizeof both, &both) < 0)
+  while (!is_asleep (tid))
+    g_usleep (1000);
+  if (sched_setaffinity (tid, sizeof both, &both) < 0)
     abort ();
 }
 
@@ -87,8 +103,7 @@ work_and_stay (void *data)
   Work *one = data;
 
   work (one);
-  if (one->unpinned)
-    unpin ();
+  one->tid = gettid ();
   one->rounds = 0;
   sem_post (&done);
   for (;;)
@@ -146,6 +161,8 @@ be_vm (gpointer argument, int socket)
         }
       for (; begun > 0; begun--)
         sem_wait (&done);
+      if (works[1].unpinned)
+        unpin_when_asleep (works[1].tid);
       if (works[2].replaced)
         replace (&works[2]);
       for (guint i = 0; i < works[2].rounds; i++)
@@ -237,8 +254,8 @@ pinned_threads_are_split_exactly (void **state)
 
   for (gsize i = 0; i < G_N_ELEMENTS (max_fds); i++)
     {
-      fixture->works[0] = (Work){ 0, 150 * MS, 1, FALSE, FALSE };
-      fixture->works[1] = (Work){ 1, 50 * MS, 1, FALSE, FALSE };
+      fixture->works[0] = (Work){ 0, 150 * MS, 1, FALSE, FALSE, 0 };
+      fixture->works[1] = (Work){ 1, 50 * MS, 1, FALSE, FALSE, 0 };
       start (fixture, max_fds[i]);
       let_it_work (fixture);
       split (fixture, 200 * MS, &permille);
@@ -255,7 +272,7 @@ exact_means_pinned_and_accounted_for (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 1, 200 * MS, 1, FALSE, FALSE };
+  fixture->works[0] = (Work){ 1, 200 * MS, 1, FALSE, FALSE, 0 };
   pin (0); /* and with this one all that it starts and that do not pin themselves */
   start (fixture, 100);
   let_it_work (fixture);
@@ -273,8 +290,8 @@ unpinned_threads_are_modelled_by_where_they_ran_last (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 0, 50 * MS, 1, FALSE, FALSE };
-  fixture->works[1] = (Work){ 1, 150 * MS, 1, TRUE, FALSE };
+  fixture->works[0] = (Work){ 0, 50 * MS, 1, FALSE, FALSE, 0 };
+  fixture->works[1] = (Work){ 1, 150 * MS, 1, TRUE, FALSE, 0 };
   start (fixture, 100);
   let_it_work (fixture);
   assert_false (split (fixture, 200 * MS, &permille));
@@ -288,9 +305,9 @@ threads_that_come_and_go (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 0, 60 * MS, 1, FALSE, FALSE };
-  fixture->works[1] = (Work){ 1, 60 * MS, 1, FALSE, FALSE };
-  fixture->works[2] = (Work){ 1, 20 * MS, 3, FALSE, FALSE };
+  fixture->works[0] = (Work){ 0, 60 * MS, 1, FALSE, FALSE, 0 };
+  fixture->works[1] = (Work){ 1, 60 * MS, 1, FALSE, FALSE, 0 };
+  fixture->works[2] = (Work){ 1, 20 * MS, 3, FALSE, FALSE, 0 };
   start (fixture, 100);
   let_it_work (fixture);
   assert_false (split (fixture, 180 * MS, &permille)); /* a third of it is nobody's who is there */
@@ -309,7 +326,7 @@ thread_that_takes_anothers_place_is_seen (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[2] = (Work){ 1, 40 * MS, 0, FALSE, TRUE };
+  fixture->works[2] = (Work){ 1, 40 * MS, 0, FALSE, TRUE, 0 };
   pin (0);
   start (fixture, 100);
   let_it_work (fixture);
@@ -329,7 +346,7 @@ thread_that_ends_is_no_more_read (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 0, 50 * MS, 1, FALSE, FALSE };
+  fixture->works[0] = (Work){ 0, 50 * MS, 1, FALSE, FALSE, 0 };
   start (fixture, 100);
   let_it_work (fixture);
   split (fixture, 50 * MS, &permille);
@@ -351,8 +368,8 @@ odd_totals_are_split_whole (void **state)
   Fixture *fixture = *state;
   guint64 permille = 0;
 
-  fixture->works[0] = (Work){ 0, 7 * MS, 1, FALSE, FALSE };
-  fixture->works[1] = (Work){ 1, 13 * MS, 1, FALSE, FALSE };
+  fixture->works[0] = (Work){ 0, 7 * MS, 1, FALSE, FALSE, 0 };
+  fixture->works[1] = (Work){ 1, 13 * MS, 1, FALSE, FALSE, 0 };
   start (fixture, 100);
   for (gsize i = 0; i < G_N_ELEMENTS (totals); i++)
     {
