@@ -4,7 +4,6 @@
 #include "common/units.h"
 #include "host/busy.h"
 #include "host/memory.h"
-#include "host/package_busy.h"
 
 /* /proc/stat rounds idle and iowait of each CPU down to 10 ms. */
 #define ROUNDING_NS (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
@@ -15,8 +14,8 @@ struct VjMachine
   VjBusy *busy;
   VjMemoryTotal *memory; /* NULL: no zone is shared by it */
   VjTopology *topology;  /* NULL: one package */
-  VjPackageBusy *package_busy;
-  guint64 *package_ns; /* scratch, one per package */
+  VjBusy *package_busy;  /* NULL: one package */
+  guint64 *package_ns;   /* scratch, one per package */
   guint cpus;
   guint64 busy_ns;
   guint64 total_ns;
@@ -45,7 +44,8 @@ static void
 add_packages (VjMachine *machine, guint64 now_us)
 {
   guint n = vj_topology_n_packages (machine->topology);
-  gboolean known = vj_package_busy_read (machine->package_busy, now_us, machine->package_ns, NULL);
+  guint cpus = 0;
+  gboolean known = vj_busy_read (machine->package_busy, now_us, machine->package_ns, &cpus, NULL);
   for (guint i = 0; i < n; i++)
     {
       VjResource resource = VJ_RESOURCE_PACKAGE (vj_topology_package_number (machine->topology, i));
@@ -110,7 +110,7 @@ static gboolean
 open_packages (VjMachine *machine, const VjRoots *roots, guint n_packages, GError **error)
 {
   machine->package_ns = g_new0 (guint64, n_packages);
-  machine->package_busy = vj_package_busy_open (roots->procfs, machine->topology, error);
+  machine->package_busy = vj_busy_open_packages (roots->procfs, machine->topology, error);
   return machine->package_busy != NULL;
 }
 
@@ -141,7 +141,7 @@ vj_machine_free (VjMachine *machine)
     return;
   g_clear_pointer (&machine->memory, vj_memory_total_free);
   g_clear_pointer (&machine->busy, vj_busy_free);
-  g_clear_pointer (&machine->package_busy, vj_package_busy_free);
+  g_clear_pointer (&machine->package_busy, vj_busy_free);
   g_clear_pointer (&machine->topology, vj_topology_free);
   g_free (machine->package_ns);
   g_free (machine);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "common/roots.h"
-#include "host/busy.h"
 
 #include <glib.h>
 
