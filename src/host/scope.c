@@ -37,6 +37,11 @@ char *
 vj_scope_v1 (const VjRoots *roots, int pid, const char *controller)
 {
   g_autofree char *scope = read_scope (roots, pid, controller);
+  g_autofree char *mount = g_build_filename (roots->cgroupfs, controller, NULL);
 
-  return scope ? g_build_filename (roots->cgroupfs, controller, scope, NULL) : NULL;
+  if (!scope)
+    return NULL;
+  if (g_str_equal (controller, "cpuacct") && access (mount, F_OK) < 0)
+    return g_build_filename (roots->cgroupfs, "cpu,cpuacct", scope, NULL);
+  return g_build_filename (mount, scope, NULL);
 }

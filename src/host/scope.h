@@ -8,5 +8,5 @@
 
 /* cgroup v2: <cgroupfs>/SCOPE, or <cgroupfs>/unified/SCOPE on a hybrid host. */
 char *vj_scope_v2 (const VjRoots *roots, int pid);
-/* cgroup v1: <cgroupfs>/CONTROLLER/SCOPE. */
+/* cgroup v1: <cgroupfs>/CONTROLLER/SCOPE; cpuacct is <cgroupfs>/cpu,cpuacct/SCOPE where it has no name of its own. */
 char *vj_scope_v1 (const VjRoots *roots, int pid, const char *controller);

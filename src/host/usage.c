@@ -5,13 +5,13 @@
 #include "common/error.h"
 #include "common/file.h"
 #include "common/units.h"
+#include "host/scope.h"
 
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
-#define CGROUP_TEXT_MAX 65536
-#define CPU_STAT_MAX    4096
+#define CPU_STAT_MAX 4096
 
 struct VjUsage
 {
@@ -94,15 +94,14 @@ vj_usage_read (VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
   return TRUE;
 }
 
-/* FALSE where this version of cgroups has no file for that scope, or none that can be read now. */
+/* FALSE where there is no such file, or none that can be read now. */
 static gboolean
-try_cgroup (VjUsage *usage, VjUsageKind kind, const char *mount, const char *scope, const char *file)
+try_cgroup (VjUsage *usage, VjUsageKind kind, const char *scope, const char *file)
 {
-  g_autofree char *relative = g_build_filename (scope, file, NULL);
   guint64 cpu_ns = 0;
 
   usage->kind = kind;
-  usage->fd = vj_file_open (mount, relative, NULL);
+  usage->fd = scope ? vj_file_open (scope, file, NULL) : -1;
   if (usage->fd < 0)
     return FALSE;
   if (vj_usage_read (usage, &cpu_ns, NULL))
@@ -112,52 +111,14 @@ try_cgroup (VjUsage *usage, VjUsageKind kind, const char *mount, const char *sco
   return FALSE;
 }
 
-static char *
-domain_scope (const char *text, gsize length, const char *controller)
-{
-  g_autofree char *path = vj_cgroup_parse_path (text, length, controller);
-
-  return path ? vj_cgroup_domain_scope (path) : NULL;
-}
-
-static gboolean
-try_v2 (VjUsage *usage, const char *cgroupfs, const char *text, gsize length)
-{
-  g_autofree char *scope = domain_scope (text, length, NULL);
-  g_autofree char *controllers = g_build_filename (cgroupfs, "cgroup.controllers", NULL);
-  g_autofree char *hybrid = g_build_filename (cgroupfs, "unified", NULL);
-  const char *mount = access (controllers, F_OK) == 0 ? cgroupfs : hybrid;
-
-  return scope && try_cgroup (usage, VJ_USAGE_CGROUP_V2, mount, scope, "cpu.stat");
-}
-
-static gboolean
-try_v1 (VjUsage *usage, const char *cgroupfs, const char *text, gsize length)
-{
-  static const char *const mounts[] = { "cpuacct", "cpu,cpuacct" };
-  g_autofree char *scope = domain_scope (text, length, "cpuacct");
-
-  if (!scope)
-    return FALSE;
-  for (gsize i = 0; i < G_N_ELEMENTS (mounts); i++)
-    {
-      g_autofree char *mount = g_build_filename (cgroupfs, mounts[i], NULL);
-
-      if (try_cgroup (usage, VJ_USAGE_CGROUP_V1, mount, scope, "cpuacct.usage"))
-        return TRUE;
-    }
-  return FALSE;
-}
-
 static gboolean
 open_cgroup (VjUsage *usage, const VjRoots *roots)
 {
-  g_autofree char *relative = g_strdup_printf ("%d/cgroup", usage->pid);
-  gsize length = 0;
-  g_autofree char *text = vj_file_read (roots->procfs, relative, CGROUP_TEXT_MAX, &length, NULL);
+  g_autofree char *v2 = vj_scope_v2 (roots, usage->pid);
+  g_autofree char *v1 = vj_scope_v1 (roots, usage->pid, "cpuacct");
 
-  return text
-         && (try_v2 (usage, roots->cgroupfs, text, length) || try_v1 (usage, roots->cgroupfs, text, length));
+  return try_cgroup (usage, VJ_USAGE_CGROUP_V2, v2, "cpu.stat")
+         || try_cgroup (usage, VJ_USAGE_CGROUP_V1, v1, "cpuacct.usage");
 }
 
 /* Whatever is wrong with the cgroup, the process's own clock is right for the process; whether that is there is the
