@@ -69,7 +69,7 @@ vj_consumption_set_cpu_ns (VjConsumption *consumption, guint64 cpu_ns)
   consumption->cpu_ns = cpu_ns;
 }
 
-VjUsageKind
+VjScopeKind
 vj_consumption_kind (const VjConsumption *consumption)
 {
   return vj_usage_kind (consumption->cpu);

@@ -18,7 +18,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjConsumption, vj_consumption_free)
 /* The raw CPU time that the next sample counts from: at first what it was at opening. */
 guint64 vj_consumption_cpu_ns (const VjConsumption *consumption);
 void vj_consumption_set_cpu_ns (VjConsumption *consumption, guint64 cpu_ns);
-VjUsageKind vj_consumption_kind (const VjConsumption *consumption);
+VjScopeKind vj_consumption_kind (const VjConsumption *consumption);
 /* "exact" or "modelled": how the last sample's CPU time was spread over the packages; NULL on a machine of one. */
 const char *vj_consumption_split (const VjConsumption *consumption);
 

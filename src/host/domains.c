@@ -344,7 +344,7 @@ find_process (Domain *domain, guint64 interval_start_us)
   if (status.peer_pid <= 0)
     return;
   g_autoptr (VjUsage) usage = vj_usage_open (domain->table->roots, status.peer_pid, NULL);
-  if (usage != NULL && vj_usage_kind (usage) != VJ_USAGE_PROCESS)
+  if (usage != NULL && vj_usage_kind (usage) != VJ_SCOPE_PROCESS)
     begin_run (domain, status.peer_pid, interval_start_us);
 }
 
@@ -424,7 +424,7 @@ snapshot_domain (const Domain *domain, guint64 newest_us)
   snapshot->power_uw = domain->power_uw;
   if (domain->consumption != NULL)
     {
-      snapshot->usage = vj_usage_kind_name (vj_consumption_kind (domain->consumption));
+      snapshot->usage = vj_scope_kind_name (vj_consumption_kind (domain->consumption));
       snapshot->package_split = vj_consumption_split (domain->consumption);
     }
   if (domain->account != NULL)

@@ -5,7 +5,6 @@
 #include "common/error.h"
 #include "common/file.h"
 #include "common/memory_text.h"
-#include "host/scope.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +16,7 @@
 
 struct VjMemoryUsage
 {
-  VjMemoryKind kind;
+  VjScopeKind kind;
   int pid;
   int stat_fd;      /* memory.stat; -1: kind is process */
   int status_fd;    /* of the process */
@@ -53,22 +52,7 @@ clear_size (gpointer data)
   close (size->fd);
 }
 
-const char *
-vj_memory_kind_name (VjMemoryKind kind)
-{
-  switch (kind)
-    {
-    case VJ_MEMORY_CGROUP_V2:
-      return "cgroup-v2";
-    case VJ_MEMORY_CGROUP_V1:
-      return "cgroup-v1";
-    case VJ_MEMORY_PROCESS:
-    default:
-      return "process";
-    }
-}
-
-VjMemoryKind
+VjScopeKind
 vj_memory_usage_kind (const VjMemoryUsage *usage)
 {
   return usage->kind;
@@ -82,8 +66,8 @@ read_cgroup (const VjMemoryUsage *usage, VjMemoryParts *ret_parts, GError **erro
 
   if (!vj_file_pread (usage->stat_fd, text, sizeof text, &length, error))
     return FALSE;
-  if (usage->kind == VJ_MEMORY_CGROUP_V2 ? vj_memory_text_parse_stat_v2 (text, length, ret_parts)
-                                         : vj_memory_text_parse_stat_v1 (text, length, ret_parts))
+  if (usage->kind == VJ_SCOPE_V2 ? vj_memory_text_parse_stat_v2 (text, length, ret_parts)
+                                 : vj_memory_text_parse_stat_v1 (text, length, ret_parts))
     return TRUE;
   g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
                "memory.stat of process %d's domain is not of the kernel's form", usage->pid);
@@ -148,7 +132,7 @@ gboolean
 vj_memory_usage_read (VjMemoryUsage *usage, guint64 *ret_bytes, GError **error)
 {
   VjMemoryParts parts = { 0 };
-  const gboolean is_process = usage->kind == VJ_MEMORY_PROCESS;
+  const gboolean is_process = usage->kind == VJ_SCOPE_PROCESS;
 
   if (!(is_process ? read_status (usage, &parts, error) : read_cgroup (usage, &parts, error)))
     return FALSE;
@@ -160,7 +144,7 @@ vj_memory_usage_read (VjMemoryUsage *usage, guint64 *ret_bytes, GError **error)
 
 /* FALSE where that scope has no memory accounting of a form that can be read. */
 static gboolean
-try_cgroup (VjMemoryUsage *usage, VjMemoryKind kind, const char *scope)
+try_cgroup (VjMemoryUsage *usage, VjScopeKind kind, const char *scope)
 {
   VjMemoryParts parts;
 
@@ -200,9 +184,9 @@ open_cgroup (VjMemoryUsage *usage, const VjRoots *roots)
   g_autofree char *v1 = vj_scope_v1 (roots, usage->pid, "memory");
   g_autofree char *v1_hugetlb = vj_scope_v1 (roots, usage->pid, "hugetlb");
 
-  if (!try_cgroup (usage, VJ_MEMORY_CGROUP_V2, v2) && !try_cgroup (usage, VJ_MEMORY_CGROUP_V1, v1))
+  if (!try_cgroup (usage, VJ_SCOPE_V2, v2) && !try_cgroup (usage, VJ_SCOPE_V1, v1))
     {
-      usage->kind = VJ_MEMORY_PROCESS;
+      usage->kind = VJ_SCOPE_PROCESS;
       return;
     }
   open_hugetlb (usage, v2, ".current");

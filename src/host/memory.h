@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/roots.h"
+#include "host/scope.h"
 
 #include <glib.h>
 
@@ -15,18 +16,10 @@
  * hugetlb.SIZE.current or hugetlb.SIZE.usage_in_bytes of the scope, else from QEMU's HugetlbPages. */
 typedef struct VjMemoryUsage VjMemoryUsage;
 
-typedef enum
-{
-  VJ_MEMORY_CGROUP_V2,
-  VJ_MEMORY_CGROUP_V1,
-  VJ_MEMORY_PROCESS
-} VjMemoryKind;
-
 VjMemoryUsage *vj_memory_usage_open (const VjRoots *roots, int pid, GError **error);
 void vj_memory_usage_free (VjMemoryUsage *usage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMemoryUsage, vj_memory_usage_free)
-VjMemoryKind vj_memory_usage_kind (const VjMemoryUsage *usage);
-const char *vj_memory_kind_name (VjMemoryKind kind); /* "cgroup-v2", "cgroup-v1", "process" */
+VjScopeKind vj_memory_usage_kind (const VjMemoryUsage *usage);
 /* What it uses now. One pread (2) per file. GONE when the scope or the process has vanished. */
 gboolean vj_memory_usage_read (VjMemoryUsage *usage, guint64 *ret_bytes, GError **error);
 

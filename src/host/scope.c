@@ -8,6 +8,21 @@
 
 #define CGROUP_TEXT_MAX 65536
 
+const char *
+vj_scope_kind_name (VjScopeKind kind)
+{
+  switch (kind)
+    {
+    case VJ_SCOPE_V2:
+      return "cgroup-v2";
+    case VJ_SCOPE_V1:
+      return "cgroup-v1";
+    case VJ_SCOPE_PROCESS:
+    default:
+      return "process";
+    }
+}
+
 /* controller NULL: v2 */
 static char *
 read_scope (const VjRoots *roots, int pid, const char *controller)

@@ -29,7 +29,7 @@ typedef struct
   int pid;                   /* 0 while unknown */
   guint64 power_uw;          /* packages + dram, over the last interval */
   guint64 cpu_ns;            /* cumulative since the account began */
-  const char *usage;         /* vj_usage_kind_name (), or NULL while unknown */
+  const char *usage;         /* vj_scope_kind_name (), or NULL while unknown */
   const char *package_split; /* vj_consumption_split () */
   char epoch[VJ_SESSION_LENGTH + 1];
   guint64 *energy_uj;   /* one per zone */

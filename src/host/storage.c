@@ -4,7 +4,6 @@
 #include "common/error.h"
 #include "common/file.h"
 #include "common/kept_file.h"
-#include "host/scope.h"
 
 #include <unistd.h>
 
@@ -22,7 +21,7 @@ struct VjDisks
 
 struct VjStorageUsage
 {
-  VjStorageKind kind;
+  VjScopeKind kind;
   int pid;
   VjKeptFile *file;
 };
@@ -143,22 +142,7 @@ keep_those_among (const GArray *disks, GArray *array)
     }
 }
 
-const char *
-vj_storage_kind_name (VjStorageKind kind)
-{
-  switch (kind)
-    {
-    case VJ_STORAGE_CGROUP_V2:
-      return "cgroup-v2";
-    case VJ_STORAGE_CGROUP_V1:
-      return "cgroup-v1";
-    case VJ_STORAGE_PROCESS:
-    default:
-      return "process";
-    }
-}
-
-VjStorageKind
+VjScopeKind
 vj_storage_usage_kind (const VjStorageUsage *usage)
 {
   return usage->kind;
@@ -177,15 +161,15 @@ parse_process (const char *text, gsize length, GArray *ret_disks)
 }
 
 static gboolean
-parse_kind (VjStorageKind kind, const char *text, gsize length, GArray *ret_disks)
+parse_kind (VjScopeKind kind, const char *text, gsize length, GArray *ret_disks)
 {
   switch (kind)
     {
-    case VJ_STORAGE_CGROUP_V2:
+    case VJ_SCOPE_V2:
       return vj_io_text_parse_io_stat (text, length, ret_disks);
-    case VJ_STORAGE_CGROUP_V1:
+    case VJ_SCOPE_V1:
       return vj_io_text_parse_blkio (text, length, ret_disks);
-    case VJ_STORAGE_PROCESS:
+    case VJ_SCOPE_PROCESS:
     default:
       return parse_process (text, length, ret_disks);
     }
@@ -203,7 +187,7 @@ read_all (VjStorageUsage *usage, GArray *ret_disks, GError **error)
     return TRUE;
   g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
                "the %s file of process %d's I/O is not of the kernel's form",
-               vj_storage_kind_name (usage->kind), usage->pid);
+               vj_scope_kind_name (usage->kind), usage->pid);
   return FALSE;
 }
 
@@ -212,13 +196,13 @@ vj_storage_usage_read (VjStorageUsage *usage, const VjDisks *disks, GArray *ret_
 {
   if (!read_all (usage, ret_disks, error))
     return FALSE;
-  if (usage->kind != VJ_STORAGE_PROCESS)
+  if (usage->kind != VJ_SCOPE_PROCESS)
     keep_those_among (disks->last, ret_disks);
   return TRUE;
 }
 
 static gboolean
-try_file (VjStorageUsage *usage, VjStorageKind kind, const char *directory, const char *file, GError **error)
+try_file (VjStorageUsage *usage, VjScopeKind kind, const char *directory, const char *file, GError **error)
 {
   g_autoptr (GArray) disks = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
 
@@ -258,11 +242,11 @@ try_v1 (VjStorageUsage *usage, const VjRoots *roots, const VjDisks *disks, const
   g_autofree char *root = g_build_filename (roots->cgroupfs, "blkio", NULL);
   g_autoptr (GArray) counted = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
   VjStorageUsage whole = { 0 };
-  const gboolean counts = try_file (&whole, VJ_STORAGE_CGROUP_V1, root, file, NULL)
-                          && read_all (&whole, counted, NULL) && has_all (counted, disks);
+  const gboolean counts = try_file (&whole, VJ_SCOPE_V1, root, file, NULL) && read_all (&whole, counted, NULL)
+                          && has_all (counted, disks);
 
   vj_kept_file_free (whole.file);
-  return counts && try_file (usage, VJ_STORAGE_CGROUP_V1, scope, file, NULL);
+  return counts && try_file (usage, VJ_SCOPE_V1, scope, file, NULL);
 }
 
 static gboolean
@@ -271,7 +255,7 @@ try_cgroup (VjStorageUsage *usage, const VjRoots *roots, const VjDisks *disks)
   g_autofree char *v2 = vj_scope_v2 (roots, usage->pid);
   g_autofree char *v1 = vj_scope_v1 (roots, usage->pid, "blkio");
 
-  if (v2 && try_file (usage, VJ_STORAGE_CGROUP_V2, v2, "io.stat", NULL))
+  if (v2 && try_file (usage, VJ_SCOPE_V2, v2, "io.stat", NULL))
     return TRUE;
   return v1
          && (try_v1 (usage, roots, disks, v1, "blkio.throttle.io_service_bytes_recursive")
@@ -284,7 +268,7 @@ vj_storage_usage_open (const VjRoots *roots, const VjDisks *disks, int pid, GErr
   VjStorageUsage usage = { .pid = pid };
   g_autofree char *directory = g_strdup_printf ("%s/%d", roots->procfs, pid);
 
-  if (try_cgroup (&usage, roots, disks) || try_file (&usage, VJ_STORAGE_PROCESS, directory, "io", error))
+  if (try_cgroup (&usage, roots, disks) || try_file (&usage, VJ_SCOPE_PROCESS, directory, "io", error))
     return g_memdup2 (&usage, sizeof usage);
   g_prefix_error (error, "I/O of process %d: ", pid);
   return NULL;

@@ -3,6 +3,7 @@
 
 #include "common/io_text.h"
 #include "common/roots.h"
+#include "host/scope.h"
 
 #include <glib.h>
 
@@ -28,22 +29,14 @@ gboolean vj_disks_read (VjDisks *disks, GArray *ret_disks, GError **error);
  * cgroup only in v2 with its memory controller; for the process, when the page becomes dirty. */
 typedef struct VjStorageUsage VjStorageUsage;
 
-typedef enum
-{
-  VJ_STORAGE_CGROUP_V2,
-  VJ_STORAGE_CGROUP_V1,
-  VJ_STORAGE_PROCESS
-} VjStorageKind;
-
-/* The major number in the one entry of VJ_STORAGE_PROCESS, which is over all disks. */
+/* The major number in the one entry of VJ_SCOPE_PROCESS, which is over all disks. */
 #define VJ_DISK_MAJOR_ALL 0
 
 /* disks: with one reading at least. DENIED where only the process could tell and may not be asked. */
 VjStorageUsage *vj_storage_usage_open (const VjRoots *roots, const VjDisks *disks, int pid, GError **error);
 void vj_storage_usage_free (VjStorageUsage *usage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStorageUsage, vj_storage_usage_free)
-VjStorageKind vj_storage_usage_kind (const VjStorageUsage *usage);
-const char *vj_storage_kind_name (VjStorageKind kind); /* "cgroup-v2", "cgroup-v1", "process" */
+VjScopeKind vj_storage_usage_kind (const VjStorageUsage *usage);
 /* Fills an array of VjDiskBytes, cumulative, with those of the disks that count in disks' last reading. One system call.
  * GONE when the scope or the process has vanished. */
 gboolean vj_storage_usage_read (VjStorageUsage *usage, const VjDisks *disks, GArray *ret_disks, GError **error);

@@ -5,7 +5,6 @@
 #include "common/error.h"
 #include "common/file.h"
 #include "common/units.h"
-#include "host/scope.h"
 
 #include <errno.h>
 #include <time.h>
@@ -15,29 +14,14 @@
 
 struct VjUsage
 {
-  VjUsageKind kind;
+  VjScopeKind kind;
   int pid;
   int fd; /* of the cgroup's file; -1: the process's clock */
   clockid_t clock;
   guint64 last_ns;
 };
 
-const char *
-vj_usage_kind_name (VjUsageKind kind)
-{
-  switch (kind)
-    {
-    case VJ_USAGE_CGROUP_V2:
-      return "cgroup-v2";
-    case VJ_USAGE_CGROUP_V1:
-      return "cgroup-v1";
-    case VJ_USAGE_PROCESS:
-    default:
-      return "process";
-    }
-}
-
-VjUsageKind
+VjScopeKind
 vj_usage_kind (const VjUsage *usage)
 {
   return usage->kind;
@@ -52,15 +36,15 @@ read_cgroup (const VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
 
   if (!vj_file_pread (usage->fd, text, sizeof text, &length, error))
     return FALSE;
-  if (usage->kind == VJ_USAGE_CGROUP_V1 && vj_cgroup_parse_u64 (text, length, ret_cpu_ns))
+  if (usage->kind == VJ_SCOPE_V1 && vj_cgroup_parse_u64 (text, length, ret_cpu_ns))
     return TRUE;
-  if (usage->kind == VJ_USAGE_CGROUP_V2 && vj_cgroup_parse_cpu_stat (text, length, &usage_us))
+  if (usage->kind == VJ_SCOPE_V2 && vj_cgroup_parse_cpu_stat (text, length, &usage_us))
     {
       *ret_cpu_ns = usage_us * VJ_NS_PER_US;
       return TRUE;
     }
   g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "the %s file of process %d's domain has no CPU time",
-               vj_usage_kind_name (usage->kind), usage->pid);
+               vj_scope_kind_name (usage->kind), usage->pid);
   return FALSE;
 }
 
@@ -96,7 +80,7 @@ vj_usage_read (VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
 
 /* FALSE where there is no such file, or none that can be read now. */
 static gboolean
-try_cgroup (VjUsage *usage, VjUsageKind kind, const char *scope, const char *file)
+try_cgroup (VjUsage *usage, VjScopeKind kind, const char *scope, const char *file)
 {
   guint64 cpu_ns = 0;
 
@@ -117,8 +101,8 @@ open_cgroup (VjUsage *usage, const VjRoots *roots)
   g_autofree char *v2 = vj_scope_v2 (roots, usage->pid);
   g_autofree char *v1 = vj_scope_v1 (roots, usage->pid, "cpuacct");
 
-  return try_cgroup (usage, VJ_USAGE_CGROUP_V2, v2, "cpu.stat")
-         || try_cgroup (usage, VJ_USAGE_CGROUP_V1, v1, "cpuacct.usage");
+  return try_cgroup (usage, VJ_SCOPE_V2, v2, "cpu.stat")
+         || try_cgroup (usage, VJ_SCOPE_V1, v1, "cpuacct.usage");
 }
 
 /* Whatever is wrong with the cgroup, the process's own clock is right for the process; whether that is there is the
@@ -134,7 +118,7 @@ vj_usage_open (const VjRoots *roots, int pid, GError **error)
   if (open_cgroup (usage, roots))
     return g_steal_pointer (&usage);
 
-  usage->kind = VJ_USAGE_PROCESS;
+  usage->kind = VJ_SCOPE_PROCESS;
   failure = clock_getcpuclockid (pid, &usage->clock);
   if (failure)
     {

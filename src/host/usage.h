@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/roots.h"
+#include "host/scope.h"
 
 #include <glib.h>
 
@@ -12,17 +13,9 @@
  * where SCOPE is the domain's own (vj_cgroup_domain_scope ()). Guest time is inside user time and is not added. */
 typedef struct VjUsage VjUsage;
 
-typedef enum
-{
-  VJ_USAGE_CGROUP_V2,
-  VJ_USAGE_CGROUP_V1,
-  VJ_USAGE_PROCESS
-} VjUsageKind;
-
 VjUsage *vj_usage_open (const VjRoots *roots, int pid, GError **error);
 void vj_usage_free (VjUsage *usage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjUsage, vj_usage_free)
-VjUsageKind vj_usage_kind (const VjUsage *usage);
-const char *vj_usage_kind_name (VjUsageKind kind); /* "cgroup-v2", "cgroup-v1", "process" */
+VjScopeKind vj_usage_kind (const VjUsage *usage);
 /* Cumulative CPU time. One system call. GONE when the scope or the process has vanished. Never decreases. */
 gboolean vj_usage_read (VjUsage *usage, guint64 *ret_cpu_ns, GError **error);

@@ -16,7 +16,7 @@ on_present (const VjDomainInfo *info, gpointer user_data)
 
   printf ("present %s %s %s pid=%d channel=%s usage=%s\n", info->uuid, info->name,
           vj_domain_state_name (info->state), info->pid, info->channel_path ? info->channel_path : "none",
-          usage ? vj_usage_kind_name (vj_usage_kind (usage)) : "none");
+          usage ? vj_scope_kind_name (vj_usage_kind (usage)) : "none");
 }
 
 static void

@@ -23,7 +23,7 @@ typedef struct
   const char *title;
   const char *cgroup; /* /proc/7/cgroup */
   const char *files[5][2];
-  VjMemoryKind kind;
+  VjScopeKind kind;
   guint64 bytes;
 } Case;
 
@@ -31,7 +31,7 @@ static const Case cases[] = {
   { "v2, hugepages by the process",
     "0::" SCOPE "/libvirt/emulator\n",
     { { "cgroup.controllers", "memory\n" }, { SCOPE "/memory.stat", V2 } },
-    VJ_MEMORY_CGROUP_V2,
+    VJ_SCOPE_V2,
     120 + 4096 },
   { "v2, hugepages by their controller",
     "0::" SCOPE "\n",
@@ -40,19 +40,19 @@ static const Case cases[] = {
       { SCOPE "/hugetlb.2MB.current", "7\n" },
       { SCOPE "/hugetlb.1GB.current", "50000\n" },
       { SCOPE "/hugetlb.2MB.rsvd.current", "999\n" } },
-    VJ_MEMORY_CGROUP_V2,
+    VJ_SCOPE_V2,
     120 + 50007 },
   { "v2, hugepages in memory.stat are not counted again",
     "0::" SCOPE "\n",
     { { "cgroup.controllers", "memory hugetlb\n" },
       { SCOPE "/memory.stat", V2 "hugetlb 11\n" },
       { SCOPE "/hugetlb.2MB.current", "13\n" } },
-    VJ_MEMORY_CGROUP_V2,
+    VJ_SCOPE_V2,
     131 },
   { "hybrid: v1 has the controller",
     "4:memory:" SCOPE "\n0::" SCOPE "\n",
     { { "unified" SCOPE "/cpu.stat", "usage_usec 1\n" }, { "memory" SCOPE "/memory.stat", V1 } },
-    VJ_MEMORY_CGROUP_V1,
+    VJ_SCOPE_V1,
     340 + 4096 },
   { "v1 with hugepages",
     "4:memory:" SCOPE "\n5:hugetlb:" SCOPE "\n",
@@ -60,19 +60,19 @@ static const Case cases[] = {
       { "hugetlb" SCOPE "/hugetlb.2MB.usage_in_bytes", "600\n" },
       { "hugetlb" SCOPE "/hugetlb.2MB.max_usage_in_bytes", "9999\n" },
       { "hugetlb" SCOPE "/hugetlb.2MB.rsvd.usage_in_bytes", "9999\n" } },
-    VJ_MEMORY_CGROUP_V1,
+    VJ_SCOPE_V1,
     340 + 600 },
   { "v1 of a kernel without total_shmem",
     "4:memory:" SCOPE "\n",
     { { "memory" SCOPE "/memory.stat", "total_rss 300\n" } },
-    VJ_MEMORY_PROCESS,
+    VJ_SCOPE_PROCESS,
     7 * KB },
   { "a login session is not a domain",
     "4:memory:/user.slice\n0::/user.slice/session-1.scope\n",
     { { "unified/user.slice/session-1.scope/memory.stat", V2 }, { "memory/user.slice/memory.stat", V1 } },
-    VJ_MEMORY_PROCESS,
+    VJ_SCOPE_PROCESS,
     7 * KB },
-  { "no cgroups", NULL, { { NULL } }, VJ_MEMORY_PROCESS, 7 * KB },
+  { "no cgroups", NULL, { { NULL } }, VJ_SCOPE_PROCESS, 7 * KB },
 };
 
 typedef struct
@@ -132,8 +132,8 @@ chooses_the_first_that_is_the_domains_own (void **state)
   write_case (fixture, fixture->c);
   usage = vj_memory_usage_open (&fixture->roots, 7, &error);
   assert_null (error);
-  assert_string_equal (vj_memory_kind_name (vj_memory_usage_kind (usage)),
-                       vj_memory_kind_name (fixture->c->kind));
+  assert_string_equal (vj_scope_kind_name (vj_memory_usage_kind (usage)),
+                       vj_scope_kind_name (fixture->c->kind));
   assert_true (vj_memory_usage_read (usage, &bytes, &error));
   assert_int_equal (bytes, fixture->c->bytes);
 }

@@ -118,7 +118,7 @@ counts_all_of_it_once (const Case *c, const char *cgroup)
     assert_true (domain_cgroup_enter (cgroup, pid));
   g_autoptr (VjMemoryUsage) usage = vj_memory_usage_open (&roots, pid, NULL);
   assert_non_null (usage);
-  assert_int_equal (vj_memory_usage_kind (usage) != VJ_MEMORY_PROCESS, cgroup != NULL);
+  assert_int_equal (vj_memory_usage_kind (usage) != VJ_SCOPE_PROCESS, cgroup != NULL);
   const guint64 before = read_bytes (usage);
 
   assert_true (test_child_signal (socket) && test_child_await (socket));

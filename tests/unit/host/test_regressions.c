@@ -187,7 +187,7 @@ test_k6_reused_pid_is_another_process (void **state)
                             .pid = pid,
                             .start_us = 1,
                             .usage_ns = 5 * VJ_NS_PER_S,
-                            .usage_kind = VJ_USAGE_PROCESS };
+                            .usage_kind = VJ_SCOPE_PROCESS };
   stored.name = stored.channel = (char[]){ "-" };
   vj_account_add_usage (vj_ledger_open (ledger, EPOCH), VJ_RESOURCE_CPU, 5 * VJ_NS_PER_S);
   vj_ledger_measure (ledger, 0, 0, 0, FALSE);

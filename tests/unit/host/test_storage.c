@@ -159,43 +159,40 @@ static const struct
 {
   const char *cgroup;
   const char *files[3][2];
-  VjStorageKind kind;
+  VjScopeKind kind;
   const char *disks;
 } cases[] = {
   { "0::" SCOPE "/libvirt/emulator\n",
     { { "cgroup.controllers", "io\n" }, { SCOPE "/io.stat", IO_STAT } },
-    VJ_STORAGE_CGROUP_V2,
+    VJ_SCOPE_V2,
     "8:0=3 259:0=7" },
-  { "0::" SCOPE "\n",
-    { { "cgroup.controllers", "io\n" }, { SCOPE "/io.stat", "" } },
-    VJ_STORAGE_CGROUP_V2,
-    "" },
+  { "0::" SCOPE "\n", { { "cgroup.controllers", "io\n" }, { SCOPE "/io.stat", "" } }, VJ_SCOPE_V2, "" },
   { "3:blkio:" SCOPE "\n0::" SCOPE "\n",
     { { "blkio" SCOPE "/blkio.throttle.io_service_bytes_recursive", BLKIO },
       { "blkio/blkio.throttle.io_service_bytes_recursive", BLKIO_ROOT },
       { "blkio" SCOPE "/blkio.throttle.io_service_bytes", "Total 0\n" } },
-    VJ_STORAGE_CGROUP_V1,
+    VJ_SCOPE_V1,
     "8:0=6" },
   { "3:blkio:" SCOPE "\n",
     { { "blkio" SCOPE "/blkio.throttle.io_service_bytes", BLKIO },
       { "blkio/blkio.throttle.io_service_bytes", BLKIO_ROOT } },
-    VJ_STORAGE_CGROUP_V1,
+    VJ_SCOPE_V1,
     "8:0=6" },
   { "3:blkio:" SCOPE "\n", /* a kernel that does not count for one disk */
     { { "blkio" SCOPE "/blkio.throttle.io_service_bytes", BLKIO },
       { "blkio/blkio.throttle.io_service_bytes", BLKIO "8:16 Read 0\n259:0 Read 1\n104:0 Read 1\n" } },
-    VJ_STORAGE_PROCESS,
+    VJ_SCOPE_PROCESS,
     "0:0=12288" },
   { "3:blkio:" SCOPE "\n", /* or for none */
     { { "blkio" SCOPE "/blkio.throttle.io_service_bytes", "Total 0\n" },
       { "blkio/blkio.throttle.io_service_bytes", "Total 0\n" } },
-    VJ_STORAGE_PROCESS,
+    VJ_SCOPE_PROCESS,
     "0:0=12288" },
   { "3:blkio:/user.slice\n",
     { { "blkio/user.slice/blkio.throttle.io_service_bytes", BLKIO } },
-    VJ_STORAGE_PROCESS,
+    VJ_SCOPE_PROCESS,
     "0:0=12288" },
-  { "", { { NULL } }, VJ_STORAGE_PROCESS, "0:0=12288" },
+  { "", { { NULL } }, VJ_SCOPE_PROCESS, "0:0=12288" },
 };
 
 static void
@@ -215,8 +212,8 @@ domain_counts_on_disks_that_count (void **state)
       g_autoptr (VjStorageUsage) usage = vj_storage_usage_open (&fixture->roots, disks, 7, NULL);
 
       assert_non_null (usage);
-      assert_string_equal (vj_storage_kind_name (vj_storage_usage_kind (usage)),
-                           vj_storage_kind_name (cases[i].kind));
+      assert_string_equal (vj_scope_kind_name (vj_storage_usage_kind (usage)),
+                           vj_scope_kind_name (cases[i].kind));
       assert_true (vj_storage_usage_read (usage, disks, fixture->disks, NULL));
       assert_disks (fixture->disks, cases[i].disks);
     }

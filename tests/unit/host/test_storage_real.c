@@ -164,7 +164,7 @@ assert_shared_by_bytes (guint64 domain_bytes, guint64 machine_bytes)
 }
 
 /* However it is counted, it is right. Returns how. */
-static VjStorageKind
+static VjScopeKind
 count_moved (Fixture *fixture, const char *cgroup)
 {
   g_autoptr (GArray) machine = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
@@ -188,7 +188,7 @@ count_moved (Fixture *fixture, const char *cgroup)
 
   test_child_stop (pid, socket);
   print_message ("%s: domain %" G_GUINT64_FORMAT ", machine %" G_GUINT64_FORMAT " bytes\n",
-                 vj_storage_kind_name (vj_storage_usage_kind (usage)), domain_bytes, machine_bytes);
+                 vj_scope_kind_name (vj_storage_usage_kind (usage)), domain_bytes, machine_bytes);
   assert_in_range (domain_bytes, MOVED, MOVED + EXTRA);
   assert_true (machine_bytes >= MOVED); /* others use the disk as well */
   assert_shared_by_bytes (domain_bytes, machine_bytes);
@@ -213,10 +213,10 @@ cgroup_counts_what_was_moved (void **state)
       skip_because (reason);
       return;
     }
-  const VjStorageKind kind = count_moved (fixture, cgroup);
+  const VjScopeKind kind = count_moved (fixture, cgroup);
 
   domain_cgroup_remove (cgroup);
-  if (kind == VJ_STORAGE_PROCESS)
+  if (kind == VJ_SCOPE_PROCESS)
     skip_because (
         "this kernel counts no I/O for cgroups of version 1 where no limit is set: the process told");
 }
@@ -229,7 +229,7 @@ process_counts_what_was_moved (void **state)
   if (fixture->fd < 0)
     skip_because ("no directory here is on a disk that takes direct I/O");
   else
-    assert_int_equal (count_moved (fixture, NULL), VJ_STORAGE_PROCESS);
+    assert_int_equal (count_moved (fixture, NULL), VJ_SCOPE_PROCESS);
 }
 
 #define storage_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)

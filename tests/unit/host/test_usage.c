@@ -29,7 +29,7 @@ typedef struct
   const char *title;
   const char *cgroup; /* /proc/PID/cgroup */
   const char *files[4][2];
-  VjUsageKind kind;
+  VjScopeKind kind;
   guint64 cpu_ns; /* 0: the process's own */
 } Case;
 
@@ -37,46 +37,46 @@ static const Case cases[] = {
   { "pure v2, systemd",
     "0::" SCOPE_SYSTEMD "/libvirt/emulator\n",
     { { "cgroup.controllers", "cpu\n" }, { SCOPE_SYSTEMD "/cpu.stat", V2_STAT } },
-    VJ_USAGE_CGROUP_V2,
+    VJ_SCOPE_V2,
     1234567000 },
   { "hybrid: v2 before v1",
     "2:cpuacct:" SCOPE_PLAIN "/emulator\n0::" SCOPE_PLAIN "/emulator\n",
     { { "unified" SCOPE_PLAIN "/cpu.stat", V2_STAT }, { "cpuacct" SCOPE_PLAIN "/cpuacct.usage", "1\n" } },
-    VJ_USAGE_CGROUP_V2,
+    VJ_SCOPE_V2,
     1234567000 },
   { "hybrid: v1 where libvirt uses that alone",
     "2:cpuacct:" SCOPE_PLAIN "/emulator\n0::/\n",
     { { "unified/cpu.stat", V2_STAT }, { "cpuacct" SCOPE_PLAIN "/cpuacct.usage", V1_USAGE } },
-    VJ_USAGE_CGROUP_V1,
+    VJ_SCOPE_V1,
     1234567890 },
   { "v1, joint controllers",
     "4:cpu,cpuacct:" SCOPE_SYSTEMD "/libvirt/emulator\n1:name=systemd:/\n",
     { { "cpu,cpuacct" SCOPE_SYSTEMD "/cpuacct.usage", V1_USAGE } },
-    VJ_USAGE_CGROUP_V1,
+    VJ_SCOPE_V1,
     1234567890 },
   { "v2 scope without CPU time",
     "4:cpuacct:" SCOPE_PLAIN "\n0::" SCOPE_PLAIN "\n",
     { { "unified" SCOPE_PLAIN "/cpu.stat", "nr_periods 0\n" },
       { "cpuacct" SCOPE_PLAIN "/cpuacct.usage", V1_USAGE } },
-    VJ_USAGE_CGROUP_V1,
+    VJ_SCOPE_V1,
     1234567890 },
   { "a login session is not a domain",
     "4:cpuacct:/user.slice\n0::/user.slice/session-1.scope\n",
     { { "unified/user.slice/session-1.scope/cpu.stat", V2_STAT },
       { "cpuacct/user.slice/cpuacct.usage", V1_USAGE } },
-    VJ_USAGE_PROCESS,
+    VJ_SCOPE_PROCESS,
     0 },
   { "the root is not a domain",
     "4:cpuacct:/\n0::/\n",
     { { "unified/cpu.stat", V2_STAT }, { "cpuacct/cpuacct.usage", V1_USAGE } },
-    VJ_USAGE_PROCESS,
+    VJ_SCOPE_PROCESS,
     0 },
   { "a scope that is not there",
     "0::" SCOPE_PLAIN "\n",
     { { "cgroup.controllers", "cpu\n" } },
-    VJ_USAGE_PROCESS,
+    VJ_SCOPE_PROCESS,
     0 },
-  { "no cgroups", NULL, { { NULL } }, VJ_USAGE_PROCESS, 0 },
+  { "no cgroups", NULL, { { NULL } }, VJ_SCOPE_PROCESS, 0 },
 };
 
 typedef struct
@@ -151,7 +151,7 @@ chooses_the_first_that_is_the_domains_own (void **state)
   usage = vj_usage_open (&fixture->roots, getpid (), &error);
   assert_non_null (usage);
   assert_null (error);
-  assert_string_equal (vj_usage_kind_name (vj_usage_kind (usage)), vj_usage_kind_name (c->kind));
+  assert_string_equal (vj_scope_kind_name (vj_usage_kind (usage)), vj_scope_kind_name (c->kind));
   const guint64 before_ns = own_cpu_ns ();
   assert_true (vj_usage_read (usage, &cpu_ns, &error));
   assert_in_range (cpu_ns, c->cpu_ns ? c->cpu_ns : before_ns, c->cpu_ns ? c->cpu_ns : own_cpu_ns ());
@@ -269,7 +269,7 @@ removed_cgroup_is_gone (void **state)
   assert_null (error);
   assert_non_null (usage);
   assert_true (read);
-  assert_int_equal (vj_usage_kind (usage), VJ_USAGE_CGROUP_V2);
+  assert_int_equal (vj_usage_kind (usage), VJ_SCOPE_V2);
   assert_false (vj_usage_read (usage, &cpu_ns, &error));
   assert_true (vj_error_is_gone (error));
 }
