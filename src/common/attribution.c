@@ -5,7 +5,8 @@
 
 #include "common/units.h"
 
-#define PJ_PER_UJ G_GUINT64_CONSTANT (1000000)
+#define PJ_PER_UJ  G_GUINT64_CONSTANT (1000000)
+#define RATE_LIMIT ((VjI128)G_MAXINT64 / 8)
 
 static guint64
 saturate (VjU128 value)
@@ -27,22 +28,47 @@ take_static (VjAttributionState *state, const VjAttributionInput *input)
   return static_uj;
 }
 
-/* The usage that is no consumer's. */
+static gint64
+scale (VjI128 value, guint64 factor, guint64 divisor)
+{
+  return (gint64)CLAMP (value * (VjI128)factor / (VjI128)divisor, -RATE_LIMIT, RATE_LIMIT);
+}
+
+/* What the remainder would use in this interval if it went on as of late. */
+static gint64
+expect_remainder (VjAttributionState *state, VjI128 measured, guint64 elapsed_us)
+{
+  const gint64 rate = scale (measured, VJ_US_PER_S, elapsed_us);
+  const gint64 change = scale ((VjI128)rate - state->usage_rate, MIN (elapsed_us, VJ_US_PER_S), VJ_US_PER_S);
+  state->usage_rate = state->usage_rate == 0 ? rate : scale ((VjI128)state->usage_rate + change, 1, 1);
+  return scale (state->usage_rate, elapsed_us, VJ_US_PER_S);
+}
+
+/* The usage that is no consumer's. Measured in steps it may be nothing in one interval and twice as much in the next;
+ * it follows expectation as long as the sum stays within half a step's uncertainty of what was measured. */
+static guint64
+smooth_remainder (VjAttributionState *state, VjI128 measured, const VjAttributionInput *input)
+{
+  const VjI128 held = state->usage_held + measured, slack = input->debt_limit / 2;
+  const guint64 elapsed_us = MAX (input->elapsed_us, 1);
+  const gint64 expected = expect_remainder (state, measured, elapsed_us);
+  const VjI128 weight = MAX (CLAMP (expected, held - slack, held + slack), 0);
+  if (weight != expected)
+    state->usage_rate = scale (state->usage_rate + (weight - expected) * VJ_US_PER_S / elapsed_us / 2, 1, 1);
+  state->usage_held = (gint64)MAX (held - weight, -(VjI128)input->debt_limit);
+  return saturate ((VjU128)weight);
+}
+
 static guint64
 take_remainder_usage (VjAttributionState *state, const VjAttributionInput *input)
 {
   VjU128 used = 0;
   for (gsize i = 0; i < input->n; i++)
     used += input->usage[i];
-  if (used > input->busy)
-    {
-      state->usage_debt = MIN (saturate (state->usage_debt + used - input->busy), input->debt_limit);
-      return 0;
-    }
-  const guint64 rest = input->busy - (guint64)used;
-  const guint64 paid = MIN (rest, state->usage_debt);
-  state->usage_debt -= paid;
-  return rest - paid;
+  const VjI128 measured = (VjI128)input->busy - (VjI128)used;
+  if (input->debt_limit == 0)
+    return saturate ((VjU128)MAX (measured, 0));
+  return smooth_remainder (state, measured, input);
 }
 
 /* Eq. 4.7, 4.8. The remainder has lived longest. */

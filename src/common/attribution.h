@@ -21,7 +21,8 @@ typedef struct
 {
   guint64 static_owed_uj;   /* shortfall of static energy still owed */
   guint64 static_rest_pj;   /* < 10^6: static power x elapsed is µW x µs = pJ */
-  guint64 usage_debt;       /* by how much consumers' usage has exceeded the machine's so far (10 ms steps of /proc/stat) */
+  gint64 usage_held;        /* remainder usage measured but not yet weighed (< 0: weighed before it was measured) */
+  gint64 usage_rate;        /* of the remainder, per second, as of late; 0: not known yet */
   VjCarry remainder_carry;  /* rounding of the remainder */
 } VjAttributionState;
 
@@ -32,7 +33,7 @@ typedef struct
   guint64 static_uw;          /* static power of the zone; 0 if unknown */
   guint64 dynamic_limit_uj;   /* dynamic energy is at most this (a sub-zone: its package's); G_MAXUINT64: no limit. The excess counts as static */
   guint64 busy;               /* what the whole machine used of the zone's resource in the interval */
-  guint64 debt_limit;         /* bound of usage_debt; 0: busy is never below the consumers' sum, and nothing is carried */
+  guint64 debt_limit;         /* by how much the steps in which busy is measured may put it off; 0: busy is exact */
   const guint64 *usage;       /* what each consumer used in the same interval */
   const guint64 *limit_uj;    /* per consumer upper bound (a sub-zone: what its package leaves), or NULL; the excess is the remainder's */
   gsize n;
@@ -53,8 +54,10 @@ typedef struct
 /* carry[] and ret_energy_uj[] have n entries, one per consumer. Cannot fail.
  *
  * Static energy owed is paid before anything is dynamic, so an excess over dynamic_limit_uj arises only when nothing is
- * owed any more; it pays nothing ahead. usage beyond busy is a debt that later remainder usage pays down before
- * it takes energy. With no usage at all (no consumer's, no remainder's) all dynamic energy is the remainder's. What
+ * owed any more; it pays nothing ahead. The remainder's usage is
+ * what busy leaves, taken to flow evenly within the uncertainty of busy (debt_limit): else a steppy busy would give
+ * consumers of a nearly idle machine too much, as shares are not linear in it; usage beyond busy is a debt that later
+ * remainder usage pays down. With no usage at all (no consumer's, no remainder's) all dynamic energy is the remainder's. What
  * limit_uj takes from a consumer stays owed to it by at most one unit: a rounding is made good, an excess is not. */
 void vj_attribution_run (VjAttributionState *state, const VjAttributionInput *input, VjCarry *carry,
                          guint64 *ret_energy_uj, VjAttributionResult *ret_result);

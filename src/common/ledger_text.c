@@ -6,7 +6,7 @@
 #include "common/error.h"
 #include "common/ledger_book.h"
 
-#define HEADER "virtjoule-ledger-2"
+#define HEADER "virtjoule-ledger-3"
 
 /* 146 years of ns; a million years of 100 kW in µJ. Sums of two still fit. */
 #define NUMBER_MAX (G_GUINT64_CONSTANT (1) << 62)
@@ -44,12 +44,12 @@ put_u64 (GString *out, guint64 value)
 }
 
 static void
-put_carry (GString *out, VjCarry carry)
+put_signed (GString *out, gint64 value)
 {
-  if (carry < 0)
-    put_number (out, (guint64)-carry, '-');
+  if (value < 0)
+    put_number (out, (guint64)-value, '-');
   else
-    put_number (out, (guint64)carry, '\0');
+    put_number (out, (guint64)value, '\0');
 }
 
 static void
@@ -58,9 +58,9 @@ encode_zone (const VjLedgerZone *zone, GString *out)
   const VjZoneTotals *totals = &zone->totals;
   const VjAttributionState *state = &zone->state;
   const guint64 before_carry[] = {
-    zone->resource->id,    totals->measured_uj, totals->attributed_uj,        totals->remainder_uj,
-    totals->static_uj,     totals->gap_uj,      totals->attributed_static_uj, state->static_owed_uj,
-    state->static_rest_pj, state->usage_debt
+    zone->resource->id,           totals->measured_uj,   totals->attributed_uj,
+    totals->remainder_uj,         totals->static_uj,     totals->gap_uj,
+    totals->attributed_static_uj, state->static_owed_uj, state->static_rest_pj
   };
   const guint64 after_carry[] = { zone->resource->busy - zone->billed_busy,
                                   zone->measured_uj,
@@ -73,7 +73,9 @@ encode_zone (const VjLedgerZone *zone, GString *out)
   g_string_append (out, zone->zone.id);
   for (gsize i = 0; i < G_N_ELEMENTS (before_carry); i++)
     put_u64 (out, before_carry[i]);
-  put_carry (out, state->remainder_carry);
+  put_signed (out, state->usage_held);
+  put_signed (out, state->usage_rate);
+  put_signed (out, state->remainder_carry);
   for (gsize i = 0; i < G_N_ELEMENTS (after_carry); i++)
     put_u64 (out, after_carry[i]);
   g_string_append_c (out, '\n');
@@ -94,8 +96,8 @@ encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
       put_u64 (out, zone->energy_uj[index]);
       put_u64 (out, zone->static_uj[index]);
       put_u64 (out, zone->resource->used[index] - zone->billed[index]);
-      put_carry (out, zone->carry[index]);
-      put_carry (out, zone->static_carry[index]);
+      put_signed (out, zone->carry[index]);
+      put_signed (out, zone->static_carry[index]);
     }
   g_string_append_c (out, '\n');
 }
@@ -180,13 +182,19 @@ take_u64 (Decoder *in, guint64 limit)
   return take_digits (in, limit);
 }
 
-static VjCarry
-take_carry (Decoder *in)
+static gint64
+take_signed (Decoder *in, guint64 limit)
 {
   require (in, take (in, " "));
   const gboolean negative = take (in, "-");
-  const VjCarry carry = (VjCarry)take_digits (in, VJ_CARRY_LIMIT);
-  return negative ? -carry : carry;
+  const gint64 value = (gint64)take_digits (in, limit);
+  return negative ? -value : value;
+}
+
+static VjCarry
+take_carry (Decoder *in)
+{
+  return take_signed (in, VJ_CARRY_LIMIT);
 }
 
 /* The ledger's zone that a stored one continues, or NULL. */
@@ -222,7 +230,7 @@ forget_usage (const Decoder *in, VjLedgerZone *zone)
   g_ptr_array_add (in->changed, zone);
   zone->gap = TRUE;
   zone->billed_busy = zone->resource->busy;
-  zone->state.usage_debt = 0;
+  zone->state.usage_held = zone->state.usage_rate = 0;
 }
 
 static void
@@ -245,7 +253,8 @@ decode_zone (Decoder *in)
   zone->totals.attributed_static_uj = take_u64 (in, NUMBER_MAX);
   zone->state.static_owed_uj = take_u64 (in, NUMBER_MAX);
   zone->state.static_rest_pj = take_u64 (in, 999999);
-  zone->state.usage_debt = take_u64 (in, NUMBER_MAX);
+  zone->state.usage_held = take_signed (in, NUMBER_MAX);
+  zone->state.usage_rate = take_signed (in, NUMBER_MAX);
   zone->state.remainder_carry = take_carry (in);
   zone->billed_busy = zone->resource->busy - take_u64 (in, NUMBER_MAX);
   zone->measured_uj = take_u64 (in, NUMBER_MAX);

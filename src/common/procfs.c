@@ -11,15 +11,13 @@
 #define CPU_IOWAIT 4
 #define CPU_STEAL  7
 
-/* The rest of a "cpuN ..." line, from N on to its newline: a line without one has been cut short. */
+/* The fields of a "cpu..." line up to its newline: a line without one has been cut short. */
 static gboolean
-parse_cpu_line (VjScan *scan, guint64 *ret_cpu, guint64 *ret_idle_ticks)
+parse_cpu_fields (VjScan *scan, guint64 *ret_idle_ticks)
 {
   guint64 ticks[CPU_FIELDS];
   VjScan rest;
 
-  if (!vj_scan_u64 (scan, ret_cpu))
-    return FALSE;
   for (gsize i = 0; i < CPU_FIELDS; i++)
     {
       if (!vj_scan_literal (scan, " ") || !vj_scan_u64 (scan, &ticks[i]))
@@ -40,7 +38,7 @@ take_cpu_line (VjScan *scan, const guint *group_of_cpu, guint n_cpus, VjProcStat
   guint64 idle_ticks;
   VjProcStat *group;
 
-  if (!parse_cpu_line (scan, &cpu, &idle_ticks))
+  if (!vj_scan_u64 (scan, &cpu) || !parse_cpu_fields (scan, &idle_ticks))
     return FALSE;
   group = &stats[cpu < n_cpus ? group_of_cpu[cpu] : 0];
   group->cpus++;
@@ -79,7 +77,14 @@ vj_procfs_parse_stat_groups (const char *text, gsize length, const guint *group_
 gboolean
 vj_procfs_parse_stat (const char *text, gsize length, VjProcStat *ret_stat)
 {
-  return vj_procfs_parse_stat_groups (text, length, NULL, 0, ret_stat, 1);
+  VjScan scan = vj_scan_init (text, length);
+  guint64 idle_ticks;
+
+  if (!vj_scan_literal (&scan, "cpu ") || !parse_cpu_fields (&scan, &idle_ticks)
+      || !vj_procfs_parse_stat_groups (text, length, NULL, 0, ret_stat, 1))
+    return FALSE;
+  ret_stat->idle_ticks = idle_ticks;
+  return TRUE;
 }
 
 /* One " NUMBER", perhaps negative (tpgid, priority, nice). */

@@ -5,8 +5,10 @@
 #include "host/busy.h"
 #include "host/memory.h"
 
-/* /proc/stat rounds idle and iowait of each CPU down to 10 ms. */
-#define ROUNDING_NS (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
+/* /proc/stat rounds idle and iowait down to 10 ms: of the machine once, of a package for each of its CPUs, where the
+ * errors partly cancel out. */
+#define ROUNDING_NS         (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
+#define PACKAGE_ROUNDING_NS (3 * ROUNDING_NS)
 
 struct VjMachine
 {
@@ -49,7 +51,7 @@ add_packages (VjMachine *machine, guint64 now_us)
   for (guint i = 0; i < n; i++)
     {
       VjResource resource = VJ_RESOURCE_PACKAGE (vj_topology_package_number (machine->topology, i));
-      vj_ledger_set_debt_limit (machine->ledger, resource, machine->cpus * ROUNDING_NS);
+      vj_ledger_set_debt_limit (machine->ledger, resource, PACKAGE_ROUNDING_NS);
       if (known && machine->packages_known)
         vj_ledger_add_busy (machine->ledger, resource, machine->package_ns[i]);
       else
@@ -69,7 +71,7 @@ vj_machine_read (VjMachine *machine, guint64 now_us)
       vj_ledger_mark_gap (machine->ledger);
     }
   vj_ledger_add_busy (machine->ledger, VJ_RESOURCE_CPU, machine->busy_ns);
-  vj_ledger_set_debt_limit (machine->ledger, VJ_RESOURCE_CPU, machine->cpus * ROUNDING_NS);
+  vj_ledger_set_debt_limit (machine->ledger, VJ_RESOURCE_CPU, ROUNDING_NS);
   machine->total_ns += machine->busy_ns;
   if (machine->topology != NULL)
     add_packages (machine, now_us);

@@ -25,7 +25,7 @@ check_stat (const char *text, gsize size)
   FUZZ_CHECK (again.cpus == stat.cpus && again.idle_ticks == stat.idle_ticks);
 }
 
-/* The groups add up to the whole. */
+/* Every CPU is in one group. Idle time need not add up: the whole is of another line. */
 static void
 check_stat_groups (const char *text, gsize size)
 {
@@ -37,7 +37,6 @@ check_stat_groups (const char *text, gsize size)
     return;
   FUZZ_CHECK (vj_procfs_parse_stat_groups (text, size, group_of_cpu, 4, groups, 3));
   FUZZ_CHECK (groups[0].cpus + groups[1].cpus + groups[2].cpus == whole.cpus);
-  FUZZ_CHECK (groups[0].idle_ticks + groups[1].idle_ticks + groups[2].idle_ticks == whole.idle_ticks);
 }
 
 static void

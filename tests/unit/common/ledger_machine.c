@@ -29,7 +29,6 @@ new_machine (guint64 static_uw)
       const gboolean has_static = zone.kind == VJ_ZONE_PACKAGE || zone.kind == VJ_ZONE_PSYS;
       assert_int_equal (vj_ledger_add_zone (ledger, &zone, has_static ? static_uw : 0), i);
     }
-  vj_ledger_set_debt_limit (ledger, VJ_RESOURCE_CPU, DEBT_NS);
   return ledger;
 }
 
@@ -208,6 +207,7 @@ world_init (World *world, guint32 seed)
   const VjCurve curve = { seed / 8 % 2 == 0 ? VJ_CURVE_LINEAR : VJ_CURVE_GAMMA, 1 + seed * 7 % 1000,
                           seed / 16 % 2 == 0 ? VJ_STACKING_LONGEST_LIVED : VJ_STACKING_LARGEST };
   vj_ledger_set_curve (world->ledger, &curve);
+  vj_ledger_set_debt_limit (world->ledger, VJ_RESOURCE_CPU, DEBT_NS);
   if (seed % 2 == 0)
     return;
   vj_ledger_set_resource (world->ledger, DRAM, VJ_RESOURCE_MEMORY);

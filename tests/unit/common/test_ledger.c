@@ -159,7 +159,7 @@ test_carry_of_the_dead (void **state)
     vj_ledger_measure (ledger, z, 0, 0, FALSE);
   settle_package (ledger, 1);
   vj_ledger_close (ledger, a);
-  assert_true (text_has (ledger, "\nzone package-0 0 1 1 0 0 0 0 0 0 0 -2147483648 "));
+  assert_true (text_has (ledger, "\nzone package-0 0 1 1 0 0 0 0 0 0 0 0 -2147483648 "));
   assert_true (text_has (ledger, "\naccount b 1 1 1 0 0 0 2147483648 0 0 0 0 0 0 "));
 }
 

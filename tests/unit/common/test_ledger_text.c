@@ -46,11 +46,11 @@ test_round_trip_continues (void **state)
     }
 }
 
-static const char STORED[] = "virtjoule-ledger-2 8\n"
-                             "zone package-0 0 100 60 30 10 5 20 7 8 9 -10 11 0 0 0 0 0 0\n"
-                             "zone package-0/core 0 50 20 30 0 0 6 0 0 0 4 11 3 1000 50 2 0 1\n"
-                             "zone package-9 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
-                             "zone package-9/core 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
+static const char STORED[] = "virtjoule-ledger-3 8\n"
+                             "zone package-0 0 100 60 30 10 5 20 7 8 -9 90 -10 11 0 0 0 0 0 0\n"
+                             "zone package-0/core 0 50 20 30 0 0 6 0 0 0 0 4 11 3 1000 50 2 0 1\n"
+                             "zone package-9 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
+                             "zone package-9/core 0 8 8 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0\n"
                              "account a 500 2 7 40 12 6 -7 3 15 6 8 9 -4 8 0 0 0 0 8 0 0 0 0\n"
                              "closed b 20 1 5 10 8 6 -7 0 5 0 8 9 0 0 0 0 0 0 0 0 0 0 0\n"
                              "end\n";
@@ -72,18 +72,18 @@ test_decode_by_zone_id (void **state)
   check_zone (ledger, PACKAGE_1, 0, 0, 0, 0);
   assert_int_equal (vj_account_static_uj (a, PACKAGE), 12);
   assert_int_equal (vj_ledger_totals (ledger, PACKAGE)->attributed_static_uj, 20);
-  assert_true (text_has (ledger, "\nzone package-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"));
+  assert_true (text_has (ledger, "\nzone package-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"));
   assert_true (text_has (ledger, "\naccount a 500 2 7 40 12 6 -7 3 15 6 8 9 -4 0 0 0 0 0 0 0 0 0"));
   assert_true (text_has (ledger, "\nclosed b 20 1 5 10 8 6 -7 0 5 0 8 9 0"));
-  assert_true (text_has (ledger, "\nzone package-0/core 0 50 20 30 0 0 6 0 0 0 4 11 3 1000 50 2 0 1\n"));
+  assert_true (text_has (ledger, "\nzone package-0/core 0 50 20 30 0 0 6 0 0 0 0 4 11 3 1000 50 2 0 1\n"));
 }
 
 /* A core whose package is not stored starts anew with it: else it would stand above it. */
 static void
 test_decode_drops_orphans (void **state)
 {
-  static const char text[] = "virtjoule-ledger-2 8\n"
-                             "zone package-0/core 0 50 20 30 0 0 0 0 0 0 4 0 0 0 0 0 0 0\n"
+  static const char text[] = "virtjoule-ledger-3 8\n"
+                             "zone package-0/core 0 50 20 30 0 0 0 0 0 0 0 4 0 0 0 0 0 0 0\n"
                              "account a 500 1 0 20 0 0 0 0\n"
                              "end\n";
   g_autoptr (VjLedger) ledger = new_machine (0);
@@ -108,10 +108,10 @@ static void
 test_malformed_text_is_refused (void **state)
 {
   static const char *const edits[][2] = {
-    { "ledger-2", "ledger-1" },
-    { "-2 8\n", "-2 8 \n" },
-    { "-2 8\n", "-2\n" },
-    { "-2 8\n", "-2 7\n" },
+    { "ledger-3", "ledger-2" },
+    { "-3 8\n", "-3 8 \n" },
+    { "-3 8\n", "-3\n" },
+    { "-3 8\n", "-3 7\n" },
     { "end\n", "end\nend\n" },
     { "end\n", "end" },
     { "100 60 30", "100 60 31" },
@@ -119,7 +119,9 @@ test_malformed_text_is_refused (void **state)
     { "10 5 20", "10 31 20" },
     { "5 20 7", "5 61 7" },
     { "5 20 7", "5 19 7" },
-    { "7 8 9 -10", "7 1000000 9 -10" },
+    { "7 8 -9 90", "7 1000000 -9 90" },
+    { "-9 90", "-9 4611686018427387905" },
+    { "-9 90", "- 90" },
     { "-10 11", "- 11" },
     { "-10 11", "-10 4611686018427387905" },
     { "-10 11", "-274877906945 11" },

@@ -22,8 +22,9 @@
 static void
 write_stat (const char *procfs, guint cpus, guint64 idle_ticks, gsize long_line)
 {
-  g_autoptr (GString) text = g_string_new ("cpu  9 9 9 9 9 9 9 9 9 9\n");
+  g_autoptr (GString) text = g_string_new (NULL);
 
+  g_string_printf (text, "cpu  5 0 5 %" G_GUINT64_FORMAT " 0 0 0 0 3 0\n", idle_ticks);
   for (guint i = 0; i < cpus; i++)
     g_string_append_printf (text, "cpu%u 5 0 5 %" G_GUINT64_FORMAT " 0 0 0 0 3 0\n", i,
                             i == 0 ? idle_ticks : 0);

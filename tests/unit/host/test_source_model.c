@@ -20,9 +20,10 @@
 static void
 set_idle (const char *procfs, guint cpus, guint64 idle_centis)
 {
-  g_autoptr (GString) text = g_string_new ("cpu  0 0 0 0 0 0 0 0 0 0\n");
+  g_autoptr (GString) text = g_string_new (NULL);
   const guint64 ticks = idle_centis * (guint64)sysconf (_SC_CLK_TCK) / 100;
 
+  g_string_printf (text, "cpu  100 0 100 %" G_GUINT64_FORMAT " 0 0 0 0 50 0\n", cpus * ticks);
   for (guint i = 0; i < cpus; i++)
     g_string_append_printf (text, "cpu%u 100 0 100 %" G_GUINT64_FORMAT " 0 0 0 0 50 0\n", i, ticks);
   g_string_append (text, "intr 1 2 3\nctxt 1\nbtime 1\n");
