@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/reader.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/error.h"
@@ -17,6 +21,7 @@ struct VjReader
 {
   const VjReaderOptions *options;
   char *parent; /* directory of the tree */
+  int lock;     /* of parent: one reader writes in it */
   VjPoll *poll;
   VjPort *port;
   VjTree *tree;
@@ -249,12 +254,35 @@ port_bytes (const char *bytes, gsize length, gpointer user_data)
 
 /* --- life --------------------------------------------------------------------------------------------------- */
 
+/* On the directory itself, so that no file is left behind. */
+static gboolean
+take_lock (VjReader *reader, GError **error)
+{
+  if (g_mkdir_with_parents (reader->parent, 0755) == 0)
+    reader->lock = open (reader->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (reader->lock < 0)
+    {
+      vj_error_set_errno (error, errno,
+                          "cannot build the tree in %s (--tree must be in a writable directory)",
+                          reader->parent);
+      return FALSE;
+    }
+  if (flock (reader->lock, LOCK_EX | LOCK_NB) == 0)
+    return TRUE;
+  g_set_error (error, VJ_ERROR, VJ_ERROR_BUSY,
+               "another reader writes in %s: end it, or give another --tree in a directory of its own",
+               reader->parent);
+  return FALSE;
+}
+
 static gboolean
 prepare (VjReader *reader, GError **error)
 {
   static const VjPortFuncs funcs = { .state = port_state, .bytes = port_bytes };
   const VjReaderOptions *options = reader->options;
 
+  if (!take_lock (reader, error))
+    return FALSE;
   reader->tree = vj_tree_new (options->backend, options->tree, options->mode, error);
   if (reader->tree == NULL)
     return FALSE;
@@ -276,6 +304,7 @@ vj_reader_new (const VjReaderOptions *options, GError **error)
   VjReader *reader = g_new0 (VjReader, 1);
 
   reader->options = options;
+  reader->lock = -1;
   reader->parent = g_path_get_dirname (options->tree);
   reader->zones = g_array_new (FALSE, FALSE, sizeof (VjTreeZone));
   if (prepare (reader, error))
@@ -293,6 +322,8 @@ vj_reader_free (VjReader *reader)
   vj_port_free (reader->port);
   vj_poll_free (reader->poll);
   vj_tree_free (reader->tree);
+  if (reader->lock >= 0)
+    close (reader->lock);
   g_clear_pointer (&reader->zones, g_array_unref);
   g_free (reader->parent);
   g_free (reader);

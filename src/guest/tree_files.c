@@ -166,50 +166,48 @@ create_root (const Files *files, const VjTreeZone *zones, gsize n, GError **erro
          && make_links (files->dir, zones, n, error);
 }
 
+/* A zone that is there is given its value, any other appears complete. What stands still is written once: a reader that was
+ * killed may have kept values which it did not come to show. */
 static gboolean
-add_zone (const Files *files, const VjTreeZone *zones, gsize n, gsize index, GError **error)
+show_zone (const Files *files, const VjTreeZone *zones, gsize n, gsize index, GError **error)
 {
   g_autofree char *path = vj_tree_zone_path (&zones[index]);
   g_autofree char *full = g_build_filename (files->dir, path, NULL);
+  const gboolean is_new = index >= files->known;
 
-  if (!exists (full))
+  if (!is_new || exists (full))
+    {
+      if ((zones[index].live || files->known == 0) && !write_energy (files, full, &zones[index], error))
+        return FALSE;
+    }
+  else
     {
       remove_tree (files->stage);
       if (!build_zone (files, files->stage, zones, n, index, error) || !move (files->stage, full, error))
         return FALSE;
     }
-  return make_link (files->dir, &zones[index], error);
+  return !is_new || make_link (files->dir, &zones[index], error);
 }
 
-/* Whatever is missing of the tree, be it all. */
 static gboolean
-add_missing (const Files *files, const VjTreeZone *zones, gsize n, GError **error)
+create (const Files *files, const VjTreeZone *zones, gsize n, GError **error)
+{
+  remove_tree (files->stage);
+  return exists (files->dir) ? create_root (files, zones, n, error) : create_all (files, zones, n, error);
+}
+
+/* Packages come before their sub-zones, new ones too, so whoever reads a sub-zone and then its package never sees more in
+ * the part than in the whole. */
+static gboolean
+show_zones (const Files *files, const VjTreeZone *zones, gsize n, GError **error)
 {
   g_autofree char *root = g_build_filename (files->dir, ROOT_ZONE, NULL);
 
-  if (!exists (root))
-    {
-      remove_tree (files->stage);
-      return exists (files->dir) ? create_root (files, zones, n, error) : create_all (files, zones, n, error);
-    }
+  if (files->known == 0 && !exists (root))
+    return create (files, zones, n, error);
   for (gsize i = 0; i < n; i++)
-    if (!add_zone (files, zones, n, i, error))
+    if (!show_zone (files, zones, n, i, error))
       return FALSE;
-  return TRUE;
-}
-
-/* Packages come before their sub-zones, so whoever reads a sub-zone and then its package never sees more in the part
- * than in the whole. */
-static gboolean
-write_energies (const Files *files, const VjTreeZone *zones, gsize n, GError **error)
-{
-  for (gsize i = 0; i < n; i++)
-    {
-      g_autofree char *path = vj_tree_zone_path (&zones[i]);
-      g_autofree char *full = g_build_filename (files->dir, path, NULL);
-      if (zones[i].live && !write_energy (files, full, &zones[i], error))
-        return FALSE;
-    }
   return TRUE;
 }
 
@@ -217,14 +215,10 @@ static gboolean
 files_update (gpointer backend, const VjTreeZone *zones, gsize n, GError **error)
 {
   Files *files = backend;
+  const gboolean shown = show_zones (files, zones, n, error);
 
-  if (n > files->known && !add_missing (files, zones, n, error))
-    return FALSE;
-  files->known = n;
-  if (write_energies (files, zones, n, error))
-    return TRUE;
-  files->known = 0; /* perhaps somebody removed it */
-  return FALSE;
+  files->known = shown ? n : 0; /* perhaps somebody removed it */
+  return shown;
 }
 
 static void

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtjoule-reader against a host that this test plays, over a unix socket in the place of the virtio port."""
 import argparse
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -298,6 +300,94 @@ class Files(Contract):
         self.host.read_hello()
         self.host.show({"package-0": 3, "package-0/core": 1})
         self.assertEqual(self.energies(PACKAGE, CORE), [3, 1])
+
+    def test_a_new_part_never_appears_before_its_package_has_grown(self):
+        """Nor after a reader was killed between keeping values and showing them."""
+        self.start()
+        self.host.show({"package-0": 10}, interval_us=100000)
+        blocked = os.path.join(self.tree, PACKAGE, ".energy_uj.new")
+        os.mkdir(blocked)
+        self.host.send({"package-0": 30, "package-0/core": 25}, interval_us=100000)
+        self.host.read_hello()
+        self.assertFalse(os.path.exists(os.path.join(self.tree, CORE)))
+        self.assertEqual(self.energies(PACKAGE), [10])
+        self.stop(signal.SIGKILL)
+        os.rmdir(blocked)
+        self.start()
+        self.assertEqual(self.energies(PACKAGE, CORE), [30, 25])
+
+    def test_second_reader_is_refused(self):
+        self.start()
+        self.host.show({"package-0": 1})
+        second = subprocess.run(self.command(), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("another", second.stderr)
+        self.host.show({"package-0": 2})
+        self.assertEqual(self.energies(PACKAGE), [2])
+
+    def test_killed_at_any_moment(self):
+        """Every file is complete at any time, and nothing goes backwards, whatever the killed reader was at."""
+        random_ = random.Random(1)
+        last, value = {}, 0
+        for life in range(40):
+            self.start()
+            deadline = time.monotonic() + random_.uniform(0, 0.03)
+            while time.monotonic() < deadline:
+                value += 1000
+                zones = {"package-0": value, "package-0/core": value}
+                if life > 10:
+                    zones.update({"package-1": value, "package-1/dram": 1})
+                with contextlib.suppress(OSError):
+                    self.host.send(zones, epoch=f"{1 + life // 7:016x}")
+            self.stop(signal.SIGKILL)
+            self.host.disconnect()
+            value = 0 if (life + 1) % 7 == 0 else value
+            self.check_complete(last)
+        self.assertGreater(last[PACKAGE], 0)
+
+    def check_complete(self, last):
+        zones = [name for name in (os.listdir(self.tree) if os.path.isdir(self.tree) else []) if ":" in name]
+        for zone in zones:
+            for name in ("name", "max_energy_range_uj", "enabled"):
+                self.assertNotEqual(self.read(zone, name), "")
+            energy = int(self.read(zone))
+            self.assertGreaterEqual(energy, last.get(zone, 0), zone)
+            last[zone] = energy
+            if ":0:0" in zone:
+                self.assertLessEqual(energy, int(self.read(PACKAGE)))
+        self.assertLessEqual(set(last), set(zones))
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounts a file system")
+    def test_full_file_system(self):
+        os.makedirs(self.parent)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", self.parent], check=False).returncode:
+            self.skipTest("cannot mount a tmpfs")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.parent], check=True)
+        self.addCleanup(self.stop)
+        self.start()
+        self.host.show({"package-0": 10, "package-0/core": 5}, interval_us=100000)
+        hog = os.path.join(self.parent, "hog")
+        with contextlib.suppress(OSError), open(hog, "wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        for value in (20, 30):
+            self.host.send({"package-0": value, "package-0/core": 6, "package-1": value}, interval_us=100000)
+            self.host.read_hello()
+        self.assertEqual(self.energies(PACKAGE, CORE), [10, 5])
+        self.assertEqual(self.read_log().count("No space left"), 1, self.read_log())
+        os.unlink(hog)
+        self.host.show({"package-0": 40, "package-0/core": 7, "package-1": 41})
+        self.assertEqual(self.energies(PACKAGE, CORE, "intel-rapl:1"), [40, 7, 41])
+
+    def test_tree_is_a_link_to_a_directory(self):
+        real = os.path.join(self.root.name, "sys/real")
+        os.makedirs(real)
+        os.makedirs(self.parent)
+        os.symlink(real, self.tree)
+        self.start()
+        self.host.show({"package-0": 3, "package-0/core": 2})
+        self.assertTrue(os.path.islink(self.tree))
+        self.assertEqual(self.energies(PACKAGE, CORE), [3, 2])
 
 
 class Line(ReaderCase):
