@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "common/file.h"
 
+#include "common/cgroup.h"
 #include "common/error.h"
 
 #include <errno.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define NUMBER_MAX 128
 
 int
 vj_file_open (const char *root, const char *relative, GError **error)
@@ -55,6 +58,20 @@ vj_file_pread (int fd, char *buffer, gsize size, gsize *ret_length, GError **err
   buffer[got] = '\0';
   *ret_length = (gsize)got;
   return TRUE;
+}
+
+gboolean
+vj_file_pread_u64 (int fd, guint64 *ret_value, GError **error)
+{
+  char text[NUMBER_MAX];
+  gsize length = 0;
+
+  if (!vj_file_pread (fd, text, sizeof text, &length, error))
+    return FALSE;
+  if (vj_cgroup_parse_u64 (text, length, ret_value))
+    return TRUE;
+  g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "not a number");
+  return FALSE;
 }
 
 char *

@@ -13,6 +13,9 @@ int vj_file_open (const char *root, const char *relative, GError **error);
  * where the file fits. A file of size bytes or more is INVALID. Nothing is written to *ret_length on failure. */
 gboolean vj_file_pread (int fd, char *buffer, gsize size, gsize *ret_length, GError **error);
 
+/* The same for a file that holds one number (vj_cgroup_parse_u64 ()); INVALID if it does not. */
+gboolean vj_file_pread_u64 (int fd, guint64 *ret_value, GError **error);
+
 /* open + pread + close. The text is the caller's (g_free), at most limit bytes, else INVALID. NULL on error. */
 char *vj_file_read (const char *root, const char *relative, gsize limit, gsize *ret_length, GError **error);
 

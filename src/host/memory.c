@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/memory.h"
 
-#include "common/cgroup.h"
 #include "common/error.h"
 #include "common/file.h"
 #include "common/memory_text.h"
@@ -11,7 +10,6 @@
 
 /* memory.stat and status grow with the kernel and with the number of CPUs, meminfo with the kernel. */
 #define TEXT_MAX     16384
-#define NUMBER_MAX   64
 #define BYTES_PER_KB 1024U
 
 struct VjMemoryUsage
@@ -90,20 +88,6 @@ read_status (const VjMemoryUsage *usage, VjMemoryParts *ret_parts, GError **erro
 }
 
 static gboolean
-read_number (int fd, guint64 *ret_value, GError **error)
-{
-  char text[NUMBER_MAX];
-  gsize length = 0;
-
-  if (!vj_file_pread (fd, text, sizeof text, &length, error))
-    return FALSE;
-  if (vj_cgroup_parse_u64 (text, length, ret_value))
-    return TRUE;
-  g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "a count of hugepages is not a number");
-  return FALSE;
-}
-
-static gboolean
 read_hugetlb (const VjMemoryUsage *usage, guint64 *ret_bytes, GError **error)
 {
   VjMemoryParts status;
@@ -120,7 +104,7 @@ read_hugetlb (const VjMemoryUsage *usage, guint64 *ret_bytes, GError **error)
     {
       guint64 bytes = 0;
 
-      if (!read_number (g_array_index (usage->huge_fds, int, i), &bytes, error))
+      if (!vj_file_pread_u64 (g_array_index (usage->huge_fds, int, i), &bytes, error))
         return FALSE;
       sum += bytes;
     }
@@ -294,7 +278,7 @@ read_free_hugepages (const VjMemoryTotal *total, const VjMeminfo *meminfo, guint
       const HugePages *size = &g_array_index (total->sizes, HugePages, i);
       guint64 pages = 0;
 
-      if (!read_number (size->fd, &pages, error))
+      if (!vj_file_pread_u64 (size->fd, &pages, error))
         return FALSE;
       sum += pages * size->page_bytes;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/source_powercap.h"
 
-#include "common/cgroup.h"
 #include "common/clock.h"
 #include "common/counter.h"
 #include "common/error.h"
@@ -10,8 +9,6 @@
 #include "host/powercap_scan.h"
 
 #include <unistd.h>
-
-#define TEXT_MAX 128
 
 /* What a reading may lie behind its time stamp: scheduling between the two, and the counter's own update period. */
 #define PLAUSIBLE_SLACK_US (10 * VJ_US_PER_MS)
@@ -104,20 +101,6 @@ moved_uj (const VjCounter *counter, guint64 from_uj, guint64 to_uj)
 
 /* --- one zone's files ---------------------------------------------------------------------------------------------- */
 
-static gboolean
-read_number (int fd, guint64 *ret_value, GError **error)
-{
-  char text[TEXT_MAX];
-  gsize length = 0;
-
-  if (!vj_file_pread (fd, text, sizeof text, &length, error))
-    return FALSE;
-  if (vj_cgroup_parse_u64 (text, length, ret_value))
-    return TRUE;
-  g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "not a number");
-  return FALSE;
-}
-
 /* 0 where it cannot be read: backward steps then count as resets. */
 static guint64
 read_range_uj (const char *sysfs, const char *path)
@@ -128,7 +111,7 @@ read_range_uj (const char *sysfs, const char *path)
 
   if (fd < 0)
     return 0;
-  if (!read_number (fd, &range_uj, NULL))
+  if (!vj_file_pread_u64 (fd, &range_uj, NULL))
     range_uj = 0;
   close (fd);
   return range_uj;
@@ -182,7 +165,7 @@ read_meter (const PowercapSource *powercap, guint zone, GError **error)
   if (meter->fd >= 0 || open_meter (powercap, zone, error))
     {
       meter->before_us = vj_clock_monotonic_us ();
-      meter->readable = read_number (meter->fd, &meter->raw_uj, error);
+      meter->readable = vj_file_pread_u64 (meter->fd, &meter->raw_uj, error);
       meter->after_us = vj_clock_monotonic_us ();
     }
   if (meter->readable)

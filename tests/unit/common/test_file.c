@@ -35,6 +35,31 @@ open_fd_is_reread_from_the_start (void **state)
 }
 
 static void
+a_file_of_one_number_is_read_as_such (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    gboolean ok;
+  } cases[] = { { "18446744073709551615\n", TRUE }, { "7 kB\n", FALSE }, { "", FALSE } };
+  const char *root = *state;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      guint64 value = 5;
+
+      tempdir_write (root, "number", cases[i].text);
+      const int fd = vj_file_open (root, "number", NULL);
+      assert_true (fd >= 0);
+      assert_int_equal (vj_file_pread_u64 (fd, &value, &error), cases[i].ok);
+      assert_true (value == (cases[i].ok ? G_MAXUINT64 : 5));
+      assert_int_equal (g_error_matches (error, VJ_ERROR, VJ_ERROR_INVALID), !cases[i].ok);
+      close (fd);
+    }
+}
+
+static void
 text_as_long_as_the_buffer_is_invalid (void **state)
 {
   const char *root = *state;
@@ -140,6 +165,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     tempdir_unit_test (open_fd_is_reread_from_the_start),
+    tempdir_unit_test (a_file_of_one_number_is_read_as_such),
     tempdir_unit_test (text_as_long_as_the_buffer_is_invalid),
     tempdir_unit_test (read_bounds_the_text),
     tempdir_unit_test (missing_file_is_gone_and_directory_has_no_text),
