@@ -19,33 +19,35 @@
 /* What a zone carries from interval to interval. Start from zero. */
 typedef struct
 {
-  guint64 static_owed_uj;   /* shortfall of static energy still owed */
-  guint64 static_rest_pj;   /* < 10^6: static power x elapsed is µW x µs = pJ */
-  gint64 usage_held;        /* remainder usage measured but not yet weighed (< 0: weighed before it was measured) */
-  gint64 usage_rate;        /* of the remainder, per second, as of late; 0: not known yet */
-  VjCarry remainder_carry;  /* rounding of the remainder */
+  guint64 static_owed_uj;  /* shortfall of static energy still owed */
+  guint64 static_rest_pj;  /* < 10^6: static power x elapsed is µW x µs = pJ */
+  gint64 usage_held;       /* remainder usage measured but not yet weighed (< 0: weighed before measured) */
+  gint64 usage_rate;       /* of the remainder, per second, as of late; 0: not known yet */
+  VjCarry remainder_carry; /* rounding of the remainder */
 } VjAttributionState;
 
 typedef struct
 {
-  guint64 measured_uj;        /* energy of the interval */
-  guint64 elapsed_us;         /* its length */
-  guint64 static_uw;          /* static power of the zone; 0 if unknown */
-  guint64 dynamic_limit_uj;   /* dynamic energy is at most this (a sub-zone: its package's); G_MAXUINT64: no limit. The excess counts as static */
-  guint64 busy;               /* what the whole machine used of the zone's resource in the interval */
-  guint64 debt_limit;         /* by how much the steps in which busy is measured may put it off; 0: busy is exact */
-  const guint64 *usage;       /* what each consumer used in the same interval */
-  const guint64 *limit_uj;    /* per consumer upper bound (a sub-zone: what its package leaves), or NULL; the excess is the remainder's */
+  guint64 measured_uj; /* energy of the interval */
+  guint64 elapsed_us;  /* its length */
+  guint64 static_uw;   /* static power of the zone; 0 if unknown */
+  /* Dynamic energy is at most this (a sub-zone: its package's); G_MAXUINT64: no limit. The excess counts as static. */
+  guint64 dynamic_limit_uj;
+  guint64 busy;         /* what the whole machine used of the zone's resource in the interval */
+  guint64 debt_limit;   /* how far off busy may be for the steps that it is measured in; 0: exact */
+  const guint64 *usage; /* what each consumer used in the same interval */
+  /* Per consumer upper bound (a sub-zone: what its package leaves), or NULL; the excess is the remainder's. */
+  const guint64 *limit_uj;
   gsize n;
-  VjCurve curve;              /* all zero: linear */
-  const guint64 *born;        /* order of birth of each consumer, for a bent curve only */
+  VjCurve curve;       /* all zero: linear */
+  const guint64 *born; /* order of birth of each consumer, for a bent curve only */
 } VjAttributionInput;
 
 typedef struct
 {
   guint64 static_uj;
   guint64 remainder_uj;
-  guint64 attributed_uj;      /* Σ ret_energy_uj[] */
+  guint64 attributed_uj; /* Σ ret_energy_uj[] */
 } VjAttributionResult;
 
 /* At most this much shortfall of static energy is carried on: 60 s of it (design law 8). */

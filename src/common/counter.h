@@ -17,11 +17,12 @@ typedef enum
   VJ_COUNTER_PRIMED,    /* first reading: no delta yet */
   VJ_COUNTER_ADVANCED,  /* delta = raw - last */
   VJ_COUNTER_WRAPPED,   /* delta = raw + max_range - last, which the hardware can have used */
-  VJ_COUNTER_RESET,     /* restarted from 0: delta = raw if plausible, else 0; what was used before the reset is unknown */
-  VJ_COUNTER_REJECTED,  /* a step nobody can have used: delta = 0, and counting goes on from raw */
-  VJ_COUNTER_AMBIGUOUS, /* more than one wrap is possible since the last reading: delta = 0, the energy is unknown */
+  VJ_COUNTER_RESET,     /* restarted from 0: delta = raw if plausible, else 0; what was before is unknown */
+  VJ_COUNTER_REJECTED,  /* a step nobody can have used: delta = 0; counting goes on from raw */
+  VJ_COUNTER_AMBIGUOUS, /* more than one wrap is possible: delta = 0, the energy is unknown */
 } VjCounterStep;
 
 /* Takes the next raw reading. plausible_uj is the most that the hardware can have used since the last reading
  * (maximum power x elapsed). *ret_delta_uj is the energy to add, never more than plausible_uj. */
-VjCounterStep vj_counter_advance (VjCounter *counter, guint64 raw_uj, guint64 plausible_uj, guint64 *ret_delta_uj);
+VjCounterStep vj_counter_advance (VjCounter *counter, guint64 raw_uj, guint64 plausible_uj,
+                                  guint64 *ret_delta_uj);

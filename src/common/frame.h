@@ -7,16 +7,20 @@
 
 /* Lines of the guest channel; docs/protocol.md is the contract. Pure. */
 
-#define VJ_FRAME_VERSION     1
-#define VJ_FRAME_MAX         4096 /* bytes of a host line, newline included */
-#define VJ_FRAME_LINE_MAX    128  /* bytes of a guest line, newline included */
-#define VJ_FRAME_ZONES_MAX   64
-#define VJ_FRAME_DEPTH_MAX   16   /* nesting of a host line */
+#define VJ_FRAME_VERSION         1
+#define VJ_FRAME_MAX             4096 /* bytes of a host line, newline included */
+#define VJ_FRAME_LINE_MAX        128  /* bytes of a guest line, newline included */
+#define VJ_FRAME_DEPTH_MAX       16   /* nesting of a host line */
+#define VJ_FRAME_ZONES_MAX       64
 #define VJ_FRAME_INTERVAL_MAX_US G_GUINT64_CONSTANT (3600000000)
-#define VJ_SESSION_LENGTH    16   /* lower-case hexadecimal digits of a session id or an epoch */
+#define VJ_SESSION_LENGTH        16 /* lower-case hexadecimal digits of a session id or an epoch */
 
-typedef enum { VJ_QUALITY_MEASURED, VJ_QUALITY_ESTIMATED } VjQuality;
-const char *vj_quality_name (VjQuality quality);              /* "measured", "estimated" */
+typedef enum
+{
+  VJ_QUALITY_MEASURED,
+  VJ_QUALITY_ESTIMATED
+} VjQuality;
+const char *vj_quality_name (VjQuality quality); /* "measured", "estimated" */
 
 /* Integers are at most 2^63 - 1; source and static_policy hold [A-Za-z0-9_.-] only. */
 typedef struct
@@ -29,10 +33,10 @@ typedef struct
   guint64 interval_us;                 /* the host's nominal interval, not 0: when to expect the next frame */
   guint64 age_us;                      /* how old the oldest zone reading is */
   VjQuality quality;
-  char source[32];                     /* "powercap", "model" */
-  char static_policy[16];              /* "separate": static energy is not in these figures */
+  char source[32];        /* "powercap", "model" */
+  char static_policy[16]; /* "separate": static energy is not in these figures */
   gsize n_zones;
-  VjZone zones[VJ_FRAME_ZONES_MAX];    /* parents before children */
+  VjZone zones[VJ_FRAME_ZONES_MAX];      /* parents before children */
   guint64 energy_uj[VJ_FRAME_ZONES_MAX]; /* cumulative within the epoch */
 } VjFrame;
 
@@ -45,7 +49,12 @@ gboolean vj_frame_encode (const VjFrame *frame, GString *out);
  * the member. *ret_frame is then untouched. Unknown members are ignored; a member that stands twice is not. */
 gboolean vj_frame_decode (const char *line, gsize length, VjFrame *ret_frame, GError **error);
 
-typedef enum { VJ_GUEST_HELLO, VJ_GUEST_ACK } VjGuestKind;
+typedef enum
+{
+  VJ_GUEST_HELLO,
+  VJ_GUEST_ACK
+} VjGuestKind;
+
 typedef struct
 {
   VjGuestKind kind;
@@ -63,10 +72,10 @@ gboolean vj_guest_line_decode (const char *text, gsize length, VjGuestLine *ret_
  * empty lines are passed over. */
 typedef struct
 {
-  gsize limit;        /* newline included; at most VJ_FRAME_MAX */
+  gsize limit; /* newline included; at most VJ_FRAME_MAX */
   gsize length;
-  gboolean dropping;  /* inside an over-long line, or before the first newline */
-  guint64 dropped;    /* over-long lines so far */
+  gboolean dropping; /* inside an over-long line, or before the first newline */
+  guint64 dropped;   /* over-long lines so far */
   char buffer[VJ_FRAME_MAX];
 } VjLineBuffer;
 
@@ -75,4 +84,5 @@ typedef void (*VjLineFunc) (const char *line, gsize length, gpointer user_data);
 
 /* skip_first: discard up to the first newline, as a reader of frames does on a fresh connection (not counted). */
 void vj_line_buffer_init (VjLineBuffer *lines, gsize limit, gboolean skip_first);
-void vj_line_buffer_feed (VjLineBuffer *lines, const char *bytes, gsize length, VjLineFunc func, gpointer user_data);
+void vj_line_buffer_feed (VjLineBuffer *lines, const char *bytes, gsize length, VjLineFunc func,
+                          gpointer user_data);

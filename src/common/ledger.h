@@ -20,10 +20,10 @@ typedef struct VjAccount VjAccount;
 typedef struct
 {
   guint64 measured_uj;
-  guint64 attributed_uj; /* to consumers, closed ones included */
-  guint64 remainder_uj;  /* the machine's own: host_uj in the API */
-  guint64 static_uj;     /* kept apart, not handed to anybody */
-  guint64 gap_uj;        /* part of remainder_uj that could not be attributed for want of usage */
+  guint64 attributed_uj;        /* to consumers, closed ones included */
+  guint64 remainder_uj;         /* the machine's own: host_uj in the API */
+  guint64 static_uj;            /* kept apart, not handed to anybody */
+  guint64 gap_uj;               /* part of remainder_uj that could not be attributed for want of usage */
   guint64 attributed_static_uj; /* part of attributed_uj: static energy that the policy handed to consumers */
 } VjZoneTotals;
 

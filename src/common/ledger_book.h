@@ -29,10 +29,10 @@ typedef struct
   guint64 package_uj; /* sub-zone: dynamic energy of its package since the sub-zone was last settled */
   guint64 waited;     /* settles since then */
   gboolean gap;
-  gboolean fresh;      /* measured in this tick */
-  gboolean settled;    /* in this vj_ledger_settle () */
-  guint64 *energy_uj;  /* per account, as are the next ones */
-  guint64 *static_uj;  /* part of energy_uj */
+  gboolean fresh;     /* measured in this tick */
+  gboolean settled;   /* in this vj_ledger_settle () */
+  guint64 *energy_uj; /* per account, as are the next ones */
+  guint64 *static_uj; /* part of energy_uj */
   guint64 *billed;
   VjCarry *carry;
   VjCarry *static_carry;
@@ -49,7 +49,7 @@ struct VjLedger
   guint64 *born;        /* per account: the order in which they were opened */
   VjStaticPolicy static_policy;
   VjCurve curve;
-  guint64 *pending;     /* scratch columns of settling */
+  guint64 *pending; /* scratch columns of settling */
   guint64 *limit_uj;
   guint64 *part_uj;
 };

@@ -21,6 +21,7 @@ void vj_poll_free (VjPoll *poll); /* all watches must have been removed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjPoll, vj_poll_free)
 
 /* events as for epoll_ctl (2) (EPOLLET allowed; 0: only HUP and ERR, unless EPOLLET). fd stays the caller's. */
-VjPollWatch *vj_poll_add (VjPoll *poll, int fd, guint32 events, VjPollFunc func, gpointer user_data, GError **error);
+VjPollWatch *vj_poll_add (VjPoll *poll, int fd, guint32 events, VjPollFunc func, gpointer user_data,
+                          GError **error);
 gboolean vj_poll_modify (VjPollWatch *watch, guint32 events);
 void vj_poll_remove (VjPollWatch *watch); /* before the fd is closed; NULL is allowed */

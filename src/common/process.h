@@ -7,8 +7,8 @@
 typedef struct
 {
   int pid;
-  int pidfd;           /* readable (POLLIN) once the process has exited; owned */
-  guint64 start_us;    /* CLOCK_BOOTTIME µs, in steps of 1 / USER_HZ (10 ms) */
+  int pidfd;        /* readable (POLLIN) once the process has exited; owned */
+  guint64 start_us; /* CLOCK_BOOTTIME µs, in steps of 1 / USER_HZ (10 ms) */
 } VjProcess;
 
 /* Opens pid and reads its start time from <procfs>/PID/stat, in the order that excludes a reused pid. GONE if it is not

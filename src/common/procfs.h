@@ -8,8 +8,8 @@
 
 typedef struct
 {
-  guint cpus;          /* number of cpuN lines: the online CPUs */
-  guint64 idle_ticks;  /* Σ over them of idle + iowait + steal, in USER_HZ ticks */
+  guint cpus;         /* number of cpuN lines: the online CPUs */
+  guint64 idle_ticks; /* Σ over them of idle + iowait + steal, in USER_HZ ticks */
 } VjProcStat;
 
 /* /proc/stat: counts the per-CPU lines and takes time from the aggregate line, because that is rounded to ticks once, and
@@ -23,9 +23,9 @@ gboolean vj_procfs_parse_stat_groups (const char *text, gsize length, const guin
 
 typedef struct
 {
-  char state;              /* R S D Z T ... */
-  guint64 start_ticks;     /* field 22: start after boot, in USER_HZ ticks of CLOCK_BOOTTIME */
-  guint64 cpu_ticks;       /* utime + stime (fields 14, 15); guest time is inside utime */
+  char state;          /* R S D Z T ... */
+  guint64 start_ticks; /* field 22: start after boot, in USER_HZ ticks of CLOCK_BOOTTIME */
+  guint64 cpu_ticks;   /* utime + stime (fields 14, 15); guest time is inside utime */
 } VjProcPidStat;
 
 /* /proc/PID/stat; comm may hold spaces, parentheses and newlines: fields are counted after the last ')'. */

@@ -26,9 +26,9 @@ typedef struct
   char id[VJ_ZONE_ID_MAX + 1];
   char name[VJ_ZONE_ID_MAX + 1];
   VjZoneKind kind;
-  int parent;   /* index of the enclosing zone in the same array (always before this one), or -1 */
-  int package;  /* package number, or -1 */
-  int die;      /* die number, or -1 */
+  int parent;  /* index of the enclosing zone in the same array (always before this one), or -1 */
+  int package; /* package number, or -1 */
+  int die;     /* die number, or -1 */
 } VjZone;
 
 /* Fills *ret_zone from the text of a name file (trailing newline allowed) and the enclosing zone (NULL: top level,

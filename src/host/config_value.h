@@ -10,12 +10,12 @@ typedef gboolean (*VjValueSet) (gpointer field, const char *value, GError **erro
 gboolean vj_value_path (gpointer field, const char *value, GError **error); /* char *: not empty */
 gboolean vj_value_uri (gpointer field, const char *value,
                        GError **error); /* char *: has a scheme, or "none" */
-gboolean vj_value_listen (gpointer field, const char *value, GError **error);   /* char *: NULL for "none" */
-gboolean vj_value_source (gpointer field, const char *value, GError **error);   /* VjSourceChoice */
+gboolean vj_value_listen (gpointer field, const char *value, GError **error); /* char *: NULL for "none" */
+gboolean vj_value_source (gpointer field, const char *value, GError **error); /* VjSourceChoice */
 gboolean vj_value_static_policy (gpointer field, const char *value, GError **error); /* VjStaticPolicy */
 gboolean vj_value_curve (gpointer field, const char *value, GError **error);         /* VjCurveKind */
-gboolean vj_value_gamma (gpointer field, const char *value, GError **error);         /* guint, in thousandths */
-gboolean vj_value_stacking (gpointer field, const char *value, GError **error);      /* VjStacking */
+gboolean vj_value_gamma (gpointer field, const char *value, GError **error);    /* guint, in thousandths */
+gboolean vj_value_stacking (gpointer field, const char *value, GError **error); /* VjStacking */
 gboolean vj_value_interval (gpointer field, const char *value, GError **error); /* guint64, µs */
 gboolean vj_value_watts (gpointer field, const char *value,
                          GError **error); /* guint64, µW: exact, by digits */

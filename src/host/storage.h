@@ -39,4 +39,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStorageUsage, vj_storage_usage_free)
 VjScopeKind vj_storage_usage_kind (const VjStorageUsage *usage);
 /* Fills an array of VjDiskBytes, cumulative, with those of the disks that count in disks' last reading. One system call.
  * GONE when the scope or the process has vanished. */
-gboolean vj_storage_usage_read (VjStorageUsage *usage, const VjDisks *disks, GArray *ret_disks, GError **error);
+gboolean vj_storage_usage_read (VjStorageUsage *usage, const VjDisks *disks, GArray *ret_disks,
+                                GError **error);

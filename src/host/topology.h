@@ -18,6 +18,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjTopology, vj_topology_free)
 guint vj_topology_n_packages (const VjTopology *topology);
 /* The kernel's number of that package, as zones have it ("package-1"). */
 guint vj_topology_package_number (const VjTopology *topology, guint index);
-guint vj_topology_package_of_cpu (const VjTopology *topology, guint cpu); /* its index; any number is allowed */
+/* Its index; any number is allowed. */
+guint vj_topology_package_of_cpu (const VjTopology *topology, guint cpu);
 /* The same as an array, over the first *ret_n CPUs. Borrowed. */
 const guint *vj_topology_packages_of_cpus (const VjTopology *topology, guint *ret_n);

@@ -15,7 +15,7 @@ GLIB_MACROS = ("G_DEFINE_QUARK(a,b)", "G_GNUC_PRINTF(a,b)", "G_DEFINE_AUTOPTR_CL
 
 def command(which, top, scratch):
     paths = tree.files(top)
-    sources = [path for path in paths if path.endswith(".c")]
+    sources = [path for path in paths if path.endswith((".c", ".h"))]
     if which == "format":
         return ["clang-format", "--dry-run", "-Werror", *sources]
     if which == "shellcheck":
