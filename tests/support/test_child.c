@@ -20,7 +20,8 @@ test_child_start (TestChildBody body, gpointer argument, int *ret_socket)
     {
       close (sockets[0]);
       prctl (PR_SET_PDEATHSIG, SIGKILL);
-      body (argument, sockets[1]);
+      if (body)
+        body (argument, sockets[1]);
       for (;;)
         pause ();
     }

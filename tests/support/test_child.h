@@ -3,7 +3,8 @@
 
 #include <glib.h>
 
-/* Runs a child that does body (argument, socket) and is killed by test_child_stop (). *ret_socket: the other end. */
+/* Runs a child that does body (argument, socket), if there is a body, then waits to be killed by test_child_stop ().
+ * *ret_socket: the other end. */
 typedef void (*TestChildBody) (gpointer argument, int socket);
 int test_child_start (TestChildBody body, gpointer argument, int *ret_socket);
 void test_child_stop (int pid, int socket);

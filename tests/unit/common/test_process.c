@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "tempdir.h"
+#include "test_child.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -18,19 +19,6 @@
   "%d (" comm ") S 1 1 1 0 -1 0 0 0 0 0 7 8 0 0 20 0 1 0 " start                                             \
   " 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 
-static int
-start_child (void)
-{
-  const int pid = fork ();
-
-  if (pid == 0)
-    {
-      for (;;)
-        pause ();
-    }
-  return pid;
-}
-
 static void
 end_child (int pid)
 {
@@ -44,7 +32,8 @@ static void
 real_process_is_held_with_its_start_time (void **state)
 {
   const guint64 before_us = vj_clock_boottime_us ();
-  const int pid = start_child ();
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
   const guint64 after_us = vj_clock_boottime_us ();
   g_autoptr (VjProcess) process = vj_process_open ("/proc", pid, NULL);
 
@@ -55,7 +44,7 @@ real_process_is_held_with_its_start_time (void **state)
 
   end_child (pid);
   assert_false (vj_process_is_alive (process));
-  waitpid (pid, NULL, 0);
+  test_child_stop (pid, socket);
   assert_false (vj_process_is_alive (process));
 }
 
@@ -63,13 +52,14 @@ static void
 exited_process_is_gone (void **state)
 {
   g_autoptr (GError) error = NULL;
-  const int pid = start_child ();
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
 
   end_child (pid);
   assert_null (vj_process_open ("/proc", pid, &error));
   assert_true (vj_error_is_gone (error));
 
-  waitpid (pid, NULL, 0);
+  test_child_stop (pid, socket);
   g_clear_error (&error);
   assert_null (vj_process_open ("/proc", pid, &error));
   assert_true (vj_error_is_gone (error));

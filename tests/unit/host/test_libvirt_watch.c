@@ -2,14 +2,13 @@
 #include "host/libvirt_watch.h"
 
 #include "tempdir.h"
+#include "test_child.h"
 
 #include <libvirt/libvirt.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -284,18 +283,15 @@ channel_and_pid_are_told (void **state)
   g_autofree char *uri = write_hypervisor (fixture);
   g_autofree char *text = NULL;
   g_autofree char *event = NULL;
-  const int pid = fork ();
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
 
-  if (pid == 0)
-    for (;;)
-      pause ();
   text = g_strdup_printf ("%d", pid);
   tempdir_write (fixture->root, "named.pid", text);
   watch (fixture, uri);
   event = g_strdup_printf ("present named libvirt running pid=%d channel=/run/energy.sock", pid);
   wait_for (fixture, event);
-  kill (pid, SIGKILL);
-  waitpid (pid, NULL, 0);
+  test_child_stop (pid, socket);
 }
 
 static void

@@ -3,12 +3,10 @@
  * S Scaphandre, K Kepler, A Alumet, E CEEMS. */
 #include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +22,7 @@
 #include "host/source_powercap.h"
 #include "host/usage.h"
 #include "tempdir.h"
+#include "test_child.h"
 
 #define SECOND  VJ_US_PER_S
 #define JOULE   VJ_UJ_PER_J
@@ -158,25 +157,14 @@ test_k3_interval_without_energy_resets_no_counter (void **state)
 }
 
 /* A process that lives until it is told. */
-static int
-start_process (void)
-{
-  const int pid = fork ();
-  if (pid == 0)
-    {
-      pause ();
-      _exit (0);
-    }
-  return pid;
-}
-
 /* K6: a pid that has come to mean another process gives a negative step, which is taken for a huge one. */
 static void
 test_k6_reused_pid_is_another_process (void **state)
 {
   char *root = *state;
   VjRoots roots = { .procfs = g_strdup ("/proc"), .cgroupfs = root, .sysfs = root };
-  const int pid = start_process ();
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
   g_autoptr (VjPoll) poll = vj_poll_new (NULL, NULL);
   g_autoptr (VjLedger) ledger = new_ledger ();
   VjFrameTemplate template = { .quantum_uj = 1 };
@@ -200,8 +188,7 @@ test_k6_reused_pid_is_another_process (void **state)
   vj_ledger_measure (ledger, 0, 1000, SECOND, FALSE);
   vj_ledger_settle (ledger);
   assert_int_equal (vj_ledger_totals (ledger, 0)->attributed_uj, 0);
-  kill (pid, SIGKILL);
-  waitpid (pid, NULL, 0);
+  test_child_stop (pid, socket);
   g_free (roots.procfs);
 }
 

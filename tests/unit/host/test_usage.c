@@ -4,16 +4,15 @@
 #include "common/error.h"
 #include "common/units.h"
 #include "tempdir.h"
+#include "test_child.h"
 
 #include <errno.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -203,30 +202,19 @@ text_of_another_form_is_invalid (void **state)
   assert_int_equal (cpu_ns, 7);
 }
 
-static int
-start_child (void)
-{
-  const int pid = fork ();
-
-  if (pid == 0)
-    for (;;)
-      pause ();
-  return pid;
-}
-
 static void
 process_that_ends_is_gone (void **state)
 {
   const Fixture *fixture = *state;
-  const int pid = start_child ();
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
   g_autoptr (GError) error = NULL;
   g_autoptr (VjUsage) usage = vj_usage_open (&fixture->roots, pid, NULL);
   guint64 cpu_ns = 0;
 
   assert_non_null (usage);
   assert_true (vj_usage_read (usage, &cpu_ns, NULL));
-  kill (pid, SIGKILL);
-  waitpid (pid, NULL, 0);
+  test_child_stop (pid, socket);
   assert_false (vj_usage_read (usage, &cpu_ns, &error));
   assert_true (vj_error_is_gone (error));
   g_clear_error (&error);
