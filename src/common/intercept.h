@@ -29,8 +29,8 @@ typedef struct
   VjInterceptVerdict verdict;
   guint64 windows;   /* that the figures rest on */
   guint64 static_uw; /* 0 unless justified; never more than the lowest power of any window */
-  guint64
-      error_uw; /* half of the 95 % interval or by how much another range of loads differs, and what the lowest power cut off */
+  /* Half of the 95 % interval or by how much another range of loads differs, and what the lowest power cut off. */
+  guint64 error_uw;
 } VjInterceptEstimate;
 
 VjIntercept *vj_intercept_new (void);

@@ -92,9 +92,9 @@ void vj_ledger_mark_resource_gap (VjLedger *ledger, VjResource resource);
 #define VJ_LEDGER_WAIT_SETTLES 600
 void vj_ledger_measure (VjLedger *ledger, guint zone, guint64 measured_uj, guint64 elapsed_us, gboolean gap);
 /* Attributes every zone that has been measured in this tick. A sub-zone (core, uncore) is settled only together with its
- * package: until then its readings add up. Its dynamic energy is at most its package's, of the interval and in all,
- * and for every account core + uncore <= package always: of dynamic energy, and of the static energy handed to it. Zones of kind OTHER are the machine's own altogether, unless
- * another resource than CPU time was set for them. */
+ * package: until then its readings add up. Its dynamic energy is at most its package's, of the interval and in all, and
+ * for every account core + uncore <= package always: of dynamic energy, and of the static energy handed to it. Zones of
+ * kind OTHER are the machine's own altogether, unless another resource than CPU time was set for them. */
 void vj_ledger_settle (VjLedger *ledger);
 
 /* Text form, one line per zone and account, with everything that a tick depends on but the static powers, and back; for the

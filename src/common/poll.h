@@ -8,14 +8,16 @@
 typedef struct VjPoll VjPoll;
 typedef struct VjPollWatch VjPollWatch;
 
-/* events: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR, EPOLLRDHUP as reported. The callback may remove any watch, its own included. */
+/* events: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR, EPOLLRDHUP as reported. The callback may remove any watch, its own
+ * included. */
 typedef void (*VjPollFunc) (int fd, guint32 events, gpointer user_data);
 
 /* Attached to context (NULL: the default one). A wake dispatches a bounded batch and returns to the loop, so that no
  * amount of traffic starves the tick, whose source has a higher priority. */
 VjPoll *vj_poll_new (GMainContext *context, GError **error);
-/* What comes within gather_us of a wake is served together, by the next one. Where many peers answer at much the same time, an
- * iteration of the main loop for each would cost more than to serve them. 0, the default: everything is served at once. */
+/* What comes within gather_us of a wake is served together, by the next one. Where many peers answer at much the same
+ * time, an iteration of the main loop for each would cost more than to serve them. 0, the default: everything is served
+ * at once. */
 void vj_poll_set_gather (VjPoll *poll, guint gather_us);
 void vj_poll_free (VjPoll *poll); /* all watches must have been removed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjPoll, vj_poll_free)

@@ -19,7 +19,8 @@ typedef struct
   gboolean gap;
 } VjRest;
 
-/* One zone in one tick, as the source read it: not fresh, or its energy since its own last reading (0 in 0 µs at its first). */
+/* One zone in one tick, as the source read it: not fresh, or its energy since its own last reading (0 in 0 µs at its
+ * first). */
 void vj_rest_add (VjRest *rest, gboolean is_platform, gboolean fresh, guint64 delta_uj, guint64 elapsed_us,
                   gboolean gap);
 

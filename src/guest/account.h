@@ -41,8 +41,8 @@ typedef struct
  * would sum them with the packages they contain. */
 void vj_account_take (VjAccount *account, const VjFrame *frame);
 
-/* Makes id show at least energy_uj from now on: what a tree that outlived its state showed. FALSE if id is no zone or its package is
- * not known yet. */
+/* Makes id show at least energy_uj from now on: what a tree that outlived its state showed. FALSE if id is no zone or
+ * its package is not known yet. */
 gboolean vj_account_adopt (VjAccount *account, const char *id, guint64 energy_uj);
 
 /* Fills ret_zones, an array of VjTreeZone, for vj_tree_update(). */

@@ -41,5 +41,6 @@ VjPort *vj_port_new (VjPoll *poll, const VjPortPlace *place, const VjPortFuncs *
 void vj_port_free (VjPort *port);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjPort, vj_port_free)
 
-/* Queues whole lines and writes what the port takes. FALSE if they were dropped: not connected, or too much is queued already. */
+/* Queues whole lines and writes what the port takes. FALSE if they were dropped: not connected, or too much is queued
+ * already. */
 gboolean vj_port_send (VjPort *port, const char *lines, gsize length);

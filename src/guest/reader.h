@@ -25,7 +25,8 @@ typedef struct
 
 typedef struct VjReader VjReader;
 
-/* options (and what it points to) must outlive the reader. Fails where the tree cannot be written; a port that is not there is waited for. */
+/* options (and what it points to) must outlive the reader. Fails where the tree cannot be written; a port that is not
+ * there is waited for. */
 VjReader *vj_reader_new (const VjReaderOptions *options, GError **error);
 void vj_reader_free (VjReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjReader, vj_reader_free)

@@ -48,7 +48,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjTree, vj_tree_free)
 /* Shows these values. zones has a package before its sub-zones, and keeps every zone it ever had, in the same order. */
 gboolean vj_tree_update (VjTree *tree, const VjTreeZone *zones, gsize n, GError **error);
 
-/* Tells what a tree at dir shows, packages before their sub-zones, in the order of their numbers. Nothing where there is none. */
+/* Tells what a tree at dir shows, packages before their sub-zones, in the order of their numbers. Nothing where there is
+ * none. */
 typedef void (*VjTreeScanFunc) (const char *id, guint64 energy_uj, gpointer user_data);
 void vj_tree_scan (const char *dir, VjTreeScanFunc func, gpointer user_data);
 

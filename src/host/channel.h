@@ -25,17 +25,17 @@ typedef struct
   gboolean outstanding;       /* a frame waits for its acknowledgement */
   guint64 acked_monotonic_us; /* reading time of the last acknowledged frame; 0: none */
   guint64 frames_sent;
-  guint64
-      frames_skipped; /* ticks of an open channel without a new frame: the last one is still outstanding, the
-                               * guest reads nothing and the socket is full, or there are no figures */
+  /* Ticks of an open channel without a new frame: the last one is still outstanding, the guest reads nothing and the
+   * socket is full, or there are no figures. */
+  guint64 frames_skipped;
   guint64 hellos;
   guint64 lines_dropped; /* malformed, over-long, acks of another session or of no outstanding frame */
   int peer_pid;          /* SO_PEERCRED, 0 if not connected */
 } VjChannelStatus;
 
-/* Fills everything of the frame (all zeros up to the zones) but session and sequence with the newest settled figures. Called from within
- * vj_channel_tick () and, for a hello, from the poll's dispatch. FALSE: there are none (the domain's process is not known),
- * and nothing is sent; nor is a frame that cannot be encoded. */
+/* Fills everything of the frame (all zeros up to the zones) but session and sequence with the newest settled figures.
+ * Called from within vj_channel_tick () and, for a hello, from the poll's dispatch. FALSE: there are none (the domain's
+ * process is not known), and nothing is sent; nor is a frame that cannot be encoded. */
 typedef gboolean (*VjChannelFill) (VjFrame *ret_frame, gpointer user_data);
 
 /* What a guest may make us read per tick; the rest waits in its socket. A read counts for VJ_CHANNEL_READ_LEAST at least, so
@@ -54,5 +54,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjChannel, vj_channel_free)
 const char *vj_channel_path (const VjChannel *channel);
 void vj_channel_get_status (const VjChannel *channel, VjChannelStatus *ret_status);
 /* Once per tick, after the store is written: reconnects if due, refills the guest's read budget, and sends the newest
- * frame if the channel is open and nothing is outstanding. A hello between ticks is answered at once, but only once per tick. */
+ * frame if the channel is open and nothing is outstanding. A hello between ticks is answered at once, but only once per
+ * tick. */
 void vj_channel_tick (VjChannel *channel, guint64 now_us);

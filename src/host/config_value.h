@@ -7,21 +7,22 @@
  * untouched, and INVALID's message quotes the value and says what is allowed. */
 typedef gboolean (*VjValueSet) (gpointer field, const char *value, GError **error);
 
-gboolean vj_value_path (gpointer field, const char *value, GError **error); /* char *: not empty */
-gboolean vj_value_uri (gpointer field, const char *value,
-                       GError **error); /* char *: has a scheme, or "none" */
-gboolean vj_value_listen (gpointer field, const char *value, GError **error); /* char *: NULL for "none" */
-gboolean vj_value_source (gpointer field, const char *value, GError **error); /* VjSourceChoice */
-gboolean vj_value_static_policy (gpointer field, const char *value, GError **error); /* VjStaticPolicy */
-gboolean vj_value_curve (gpointer field, const char *value, GError **error);         /* VjCurveKind */
-gboolean vj_value_gamma (gpointer field, const char *value, GError **error);    /* guint, in thousandths */
-gboolean vj_value_stacking (gpointer field, const char *value, GError **error); /* VjStacking */
-gboolean vj_value_interval (gpointer field, const char *value, GError **error); /* guint64, µs */
-gboolean vj_value_watts (gpointer field, const char *value,
-                         GError **error); /* guint64, µW: exact, by digits */
-gboolean vj_value_max_watts (gpointer field, const char *value,
-                             GError **error); /* guint64, µW: at least 1 W */
-gboolean vj_value_resolution (gpointer field, const char *value, GError **error); /* guint64, µJ */
+/* A char *: a path, not empty; a URI with a scheme, or "none"; ADDRESS:PORT, NULL for "none". */
+gboolean vj_value_path (gpointer field, const char *value, GError **error);
+gboolean vj_value_uri (gpointer field, const char *value, GError **error);
+gboolean vj_value_listen (gpointer field, const char *value, GError **error);
+/* VjSourceChoice, VjStaticPolicy, VjCurveKind, VjStacking */
+gboolean vj_value_source (gpointer field, const char *value, GError **error);
+gboolean vj_value_static_policy (gpointer field, const char *value, GError **error);
+gboolean vj_value_curve (gpointer field, const char *value, GError **error);
+gboolean vj_value_stacking (gpointer field, const char *value, GError **error);
+/* A guint, in thousandths. */
+gboolean vj_value_gamma (gpointer field, const char *value, GError **error);
+/* A guint64: µs; µW, exact, by digits; the same, at least 1 W; µJ. */
+gboolean vj_value_interval (gpointer field, const char *value, GError **error);
+gboolean vj_value_watts (gpointer field, const char *value, GError **error);
+gboolean vj_value_max_watts (gpointer field, const char *value, GError **error);
+gboolean vj_value_resolution (gpointer field, const char *value, GError **error);
 
 /* Sets INVALID for value and returns FALSE. */
 gboolean vj_value_refuse (GError **error, const char *value, const char *allowed);
