@@ -56,10 +56,10 @@ typedef struct
 /* carry[] and ret_energy_uj[] have n entries, one per consumer. Cannot fail.
  *
  * Static energy owed is paid before anything is dynamic, so an excess over dynamic_limit_uj arises only when nothing is
- * owed any more; it pays nothing ahead. The remainder's usage is
- * what busy leaves, taken to flow evenly within the uncertainty of busy (debt_limit): else a steppy busy would give
- * consumers of a nearly idle machine too much, as shares are not linear in it; usage beyond busy is a debt that later
- * remainder usage pays down. With no usage at all (no consumer's, no remainder's) all dynamic energy is the remainder's. What
- * limit_uj takes from a consumer stays owed to it by at most one unit: a rounding is made good, an excess is not. */
+ * owed any more; it pays nothing ahead. The remainder's usage is what busy leaves, taken to flow evenly within the
+ * uncertainty of busy (debt_limit): else a steppy busy would give consumers of a nearly idle machine too much, as shares
+ * are not linear in it; usage beyond busy is a debt that later remainder usage pays down. With no usage at all (no
+ * consumer's, no remainder's) all dynamic energy is the remainder's. What limit_uj takes from a consumer stays owed to it
+ * by at most one unit: a rounding is made good, an excess is not. */
 void vj_attribution_run (VjAttributionState *state, const VjAttributionInput *input, VjCarry *carry,
                          guint64 *ret_energy_uj, VjAttributionResult *ret_result);
