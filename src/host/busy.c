@@ -19,7 +19,7 @@ struct VjBusy
 {
   char *procfs;
   VjKeptFile *file;
-  const guint *group_of_cpu; /* of the first n_cpus */
+  const guint *group_of_cpu; /* of the first n_cpus; NULL: the machine is one group */
   guint n_cpus;
   guint64 tick_ns;
   gboolean primed;
@@ -78,6 +78,15 @@ vj_busy_free (VjBusy *busy)
 }
 
 static gboolean
+parse_stats (VjBusy *busy, const char *text, gsize length)
+{
+  if (!busy->group_of_cpu)
+    return vj_procfs_parse_stat (text, length, busy->stats);
+  return vj_procfs_parse_stat_groups (text, length, busy->group_of_cpu, busy->n_cpus, busy->stats,
+                                      busy->n_groups);
+}
+
+static gboolean
 read_stats (VjBusy *busy, GError **error)
 {
   gsize length = 0;
@@ -85,8 +94,7 @@ read_stats (VjBusy *busy, GError **error)
 
   if (!text)
     return FALSE;
-  if (vj_procfs_parse_stat_groups (text, length, busy->group_of_cpu, busy->n_cpus, busy->stats,
-                                   busy->n_groups))
+  if (parse_stats (busy, text, length))
     return TRUE;
   g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s/stat is not of the kernel's form", busy->procfs);
   return FALSE;

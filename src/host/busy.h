@@ -5,8 +5,8 @@
 
 #include <glib.h>
 
-/* Busy time from the per-CPU lines of <procfs>/stat, elapsed x online CPUs - idle - iowait - steal: of the whole machine,
- * or of each of its packages. */
+/* Busy time from <procfs>/stat, elapsed x online CPUs - idle - iowait - steal: of the whole machine, or of each of its
+ * packages. */
 typedef struct VjBusy VjBusy;
 VjBusy *vj_busy_open (const char *procfs, GError **error);
 /* Not needed on a machine of one package. Borrows topology. */

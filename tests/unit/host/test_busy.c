@@ -146,6 +146,25 @@ this_machine_is_readable (void **state)
   assert_int_equal (busy_ns, 0);
 }
 
+/* The aggregate line is rounded once, and every CPU's for itself: their sum is less. */
+static void
+machine_is_read_from_the_line_that_is_rounded_once (void **state)
+{
+  const char *root = *state;
+  guint64 busy_ns = 0;
+  guint cpus = 0;
+
+  tempdir_write (root, "stat",
+                 "cpu  0 0 0 100 0 0 0 0 0 0\ncpu0 0 0 0 50 0 0 0 0 0 0\ncpu1 0 0 0 50 0 0 0 0 0 0\n");
+  g_autoptr (VjBusy) busy = vj_busy_open (root, NULL);
+  assert_true (vj_busy_read (busy, 0, &busy_ns, &cpus, NULL));
+  tempdir_write (root, "stat",
+                 "cpu  0 0 0 111 0 0 0 0 0 0\ncpu0 0 0 0 55 0 0 0 0 0 0\ncpu1 0 0 0 55 0 0 0 0 0 0\n");
+  assert_true (vj_busy_read (busy, 100000, &busy_ns, &cpus, NULL));
+  assert_int_equal (cpus, 2);
+  assert_int_equal (busy_ns, 9 * TICK_NS);
+}
+
 /* Ticks are of 10 ms. */
 static void
 write_package_stat (const char *root, guint idle0, guint idle1, guint idle2, gboolean has_cpu3)
@@ -206,6 +225,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     tempdir_unit_test (mark_continues_an_earlier_reading),
     tempdir_unit_test (long_files_and_odd_files),
+    tempdir_unit_test (machine_is_read_from_the_line_that_is_rounded_once),
     tempdir_unit_test (busy_time_is_by_package),
     cmocka_unit_test (this_machine_is_readable),
   };
