@@ -39,9 +39,9 @@ void vj_ledger_set_static_uw (VjLedger *ledger, guint zone, guint64 static_uw);
 guint64 vj_ledger_static_uw (const VjLedger *ledger, guint zone);
 /* What the zone is shared by; CPU time if it is not said. Before any account is opened. */
 void vj_ledger_set_resource (VjLedger *ledger, guint zone, VjResource resource);
-/* How much usage beyond the machine's may be owed by later remainders, for every zone that is shared by it (CPU time: the
- * rounding of busy time, CPUs x 2 x 10 ms of /proc/stat). 0 if it is not said: the machine's usage is then taken to be no
- * less than the consumers' sum, as for memory (eq. 4.11). */
+/* How far the machine's usage may be off, for every zone that is shared by it (CPU time: the 10 ms steps of /proc/stat).
+ * Within this the remainder's usage is evened out, and usage beyond the machine's is owed by later remainders. 0 if it is
+ * not said: the machine's usage is exact, and no less than the consumers' sum, as for memory (eq. 4.11). */
 void vj_ledger_set_debt_limit (VjLedger *ledger, VjResource resource, guint64 limit);
 /* Who bears static energy from now on; nobody, if it is not said. The static energy of a gap, and of an interval in which
  * nobody can bear it, stays apart under every policy. */

@@ -12,8 +12,8 @@
 #define NUMBER_MAX (G_GUINT64_CONSTANT (1) << 62)
 
 /* One line per item: a word that names it, then its numbers, with a space before each.
- *   virtjoule-ledger-2 BIRTHS
- *   zone ID RESOURCE  MEASURED ATTRIBUTED REMAINDER STATIC GAP ATTRIBUTED_STATIC  OWED REST DEBT CARRY
+ *   virtjoule-ledger-3 BIRTHS
+ *   zone ID RESOURCE  MEASURED ATTRIBUTED REMAINDER STATIC GAP ATTRIBUTED_STATIC  OWED REST HELD RATE CARRY
  *                     PENDING_BUSY MEASURED ELAPSED PACKAGE WAITED GAP FRESH
  *   account KEY USAGE_NS ALLOCATION BORN {ENERGY STATIC PENDING CARRY STATIC_CARRY}   for each zone, in the order of the
  *                     zone lines

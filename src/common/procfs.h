@@ -9,15 +9,15 @@
 typedef struct
 {
   guint cpus;         /* number of cpuN lines: the online CPUs */
-  guint64 idle_ticks; /* Σ over them of idle + iowait + steal, in USER_HZ ticks */
+  guint64 idle_ticks; /* their idle + iowait + steal, in USER_HZ ticks */
 } VjProcStat;
 
 /* /proc/stat: counts the per-CPU lines and takes time from the aggregate line, because that is rounded to ticks once, and
  * theirs each by itself. Guest time is inside user time; it plays no part here. */
 gboolean vj_procfs_parse_stat (const char *text, gsize length, VjProcStat *ret_stat);
 
-/* The same by groups of CPUs (packages), from the per-CPU lines: group_of_cpu[cpu] < n_groups for the first n_cpus CPUs, group 0 for the others.
- * ret_stats: n_groups entries. */
+/* The same by groups of CPUs (packages), all from the per-CPU lines: group_of_cpu[cpu] < n_groups for the first n_cpus
+ * CPUs, group 0 for the others. ret_stats: n_groups entries. */
 gboolean vj_procfs_parse_stat_groups (const char *text, gsize length, const guint *group_of_cpu, guint n_cpus,
                                       VjProcStat *ret_stats, guint n_groups);
 
