@@ -179,12 +179,23 @@ static const VjDomainListener listener = {
 
 /* --- opening --- */
 
+/* A reader refuses a frame that has a zone without its parent. */
+static gboolean
+is_for_guests (const VjFrameTemplate *template, const VjZone *zone)
+{
+  if (zone->kind == VJ_ZONE_PSYS || zone->kind == VJ_ZONE_REST || zone->kind == VJ_ZONE_OTHER)
+    return FALSE;
+  for (gsize i = 0; i < template->frame.n_zones; i++)
+    if ((int)template->ledger_zone[i] == zone->parent)
+      return TRUE;
+  return zone->parent < 0;
+}
+
 static void
 add_to_template (VjFrameTemplate *template, const VjZone *zone, guint ledger_zone)
 {
   VjFrame *frame = &template->frame;
-  gboolean shown = zone->kind != VJ_ZONE_PSYS && zone->kind != VJ_ZONE_REST && zone->kind != VJ_ZONE_OTHER;
-  if (!shown || frame->n_zones == VJ_FRAME_ZONES_MAX)
+  if (!is_for_guests (template, zone) || frame->n_zones == VJ_FRAME_ZONES_MAX)
     return;
   template->ledger_zone[frame->n_zones] = ledger_zone;
   frame->zones[frame->n_zones] = *zone;

@@ -304,14 +304,28 @@ class Attributing(AgentCase):
         self.host.start(uri=self.driver.uri)
         self.assertEqual(self.host.list()["old"]["energy_uj"]["package-0"], 0)
 
-    def test_frames_carry_what_the_ledger_says(self):
-        path = os.path.join(self.host.root, "channel")
+    def test_a_frame_has_no_zone_without_its_parent(self):
+        """A reader would refuse it, and the guest would be shown nothing at all."""
+        for zone, name in (("1", "psys"), ("1:0", "dram"), ("2", "gpu"), ("2:0", "core"), ("0:1", "dram")):
+            self.host.powercap.add("intel-rapl:" + zone, name)
+        listener = self.listen()
+        self.driver.add("talker", self.driver.burn(), channel=listener.getsockname())
+        self.host.start(uri=self.driver.uri)
+        guest = Guest(listener)
+        self.addCleanup(guest.close)
+        self.assertEqual(set(guest.next_frame()["zones"]), {"package-0", "package-0/core", "package-0/dram"})
+
+    def listen(self):
         listener = socket.socket(socket.AF_UNIX)
         self.addCleanup(listener.close)
-        listener.bind(path)
+        listener.bind(os.path.join(self.host.root, "channel"))
         listener.listen(1)
         listener.settimeout(30)
-        self.driver.add("talker", self.driver.burn(), channel=path)
+        return listener
+
+    def test_frames_carry_what_the_ledger_says(self):
+        listener = self.listen()
+        self.driver.add("talker", self.driver.burn(), channel=listener.getsockname())
         self.host.start(uri=self.driver.uri)
         self.burn_energy()
         guest = Guest(listener)
