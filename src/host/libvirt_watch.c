@@ -6,8 +6,8 @@
 #define RESCAN_S          60
 #define RETRY_MIN_S       1
 #define RETRY_MAX_S       30
-#define CLOSE_MS          1000 /* of the 2 s that SIGTERM may take */
-#define DOMAINS_PER_FETCH 32   /* bounds what one answer adds to one iteration of the main loop */
+#define CLOSE_MS          300 /* of the 2 s that SIGTERM may take */
+#define DOMAINS_PER_FETCH 32  /* bounds what one answer adds to one iteration of the main loop */
 
 struct VjLibvirtWatch
 {
