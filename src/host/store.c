@@ -134,11 +134,23 @@ decode_mark (Words *words, VjStored *stored)
   g_array_append_val (stored->marks, mark);
 }
 
+/* Two runs on one account would each close it. */
+static gboolean
+has_domain_like (const VjStored *stored, const VjStoredDomain *domain)
+{
+  for (guint i = 0; i < stored->domains->len; i++)
+    {
+      const VjStoredDomain *other = g_ptr_array_index (stored->domains, i);
+      if (strcmp (other->uuid, domain->uuid) == 0 || strcmp (other->epoch, domain->epoch) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 static void
 decode_domain (Words *words, VjStored *stored)
 {
   VjStoredDomain *domain = g_new0 (VjStoredDomain, 1);
-  g_ptr_array_add (stored->domains, domain);
   take_text (words, domain->uuid, sizeof domain->uuid);
   take_text (words, domain->epoch, sizeof domain->epoch);
   domain->pid = (int)take_u64 (words, G_MAXINT);
@@ -147,6 +159,8 @@ decode_domain (Words *words, VjStored *stored)
   domain->usage_kind = (guint)take_u64 (words, G_MAXUINT);
   domain->name = g_strdup (take_word (words));
   domain->channel = g_strdup (take_word (words));
+  words->ok = words->ok && !has_domain_like (stored, domain);
+  g_ptr_array_add (stored->domains, domain);
 }
 
 static gboolean

@@ -139,6 +139,28 @@ nothing_stored_is_no_error (void **state)
   assert_null (error);
 }
 
+/* Two domains on one account, or one domain twice: each would free what the other holds. */
+static void
+a_store_that_names_a_domain_or_an_epoch_twice_is_refused (void **state)
+{
+  VjStoredDomain first = a_domain (), second = a_domain ();
+  g_autoptr (VjLedger) ledger = new_ledger ();
+  g_autoptr (VjStored) stored = vj_stored_new ();
+  g_strlcpy (stored->context, CONTEXT, sizeof stored->context);
+  g_ptr_array_add (stored->domains, &first);
+  g_ptr_array_add (stored->domains, &second);
+  for (int same = 0; same < 3; same++)
+    {
+      g_autoptr (GError) error = NULL;
+      second = a_domain ();
+      second.uuid[0] ^= same == 1;  /* one epoch, two domains */
+      second.epoch[0] ^= same == 2; /* one domain, two epochs */
+      assert_true (vj_store_save (*state, stored, ledger, NULL));
+      assert_null (vj_store_load (*state, CONTEXT, ledger, &error));
+      assert_true (g_error_matches (error, VJ_ERROR, VJ_ERROR_INVALID));
+    }
+}
+
 /* Every prefix and every single-byte damage either loads or is refused whole: never a crash, never half a ledger. */
 static void
 a_damaged_store_is_kept_aside (void **state)
@@ -173,6 +195,8 @@ main (void)
     cmocka_unit_test_setup_teardown (what_was_saved_is_loaded, make_dir, remove_dir),
     cmocka_unit_test_setup_teardown (another_boot_begins_anew, make_dir, remove_dir),
     cmocka_unit_test_setup_teardown (nothing_stored_is_no_error, make_dir, remove_dir),
+    cmocka_unit_test_setup_teardown (a_store_that_names_a_domain_or_an_epoch_twice_is_refused, make_dir,
+                                     remove_dir),
     cmocka_unit_test_setup_teardown (a_damaged_store_is_kept_aside, make_dir, remove_dir),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
