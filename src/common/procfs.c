@@ -6,14 +6,22 @@
 #include <string.h>
 
 /* "user nice system idle iowait irq softirq steal", then guest and guest_nice, which are inside user and nice. */
-#define CPU_FIELDS 8
-#define CPU_IDLE   3
-#define CPU_IOWAIT 4
-#define CPU_STEAL  7
+enum
+{
+  CPU_USER,
+  CPU_NICE,
+  CPU_SYSTEM,
+  CPU_IDLE,
+  CPU_IOWAIT,
+  CPU_IRQ,
+  CPU_SOFTIRQ,
+  CPU_STEAL,
+  CPU_FIELDS
+};
 
 /* The fields of a "cpu..." line up to its newline: a line without one has been cut short. */
 static gboolean
-parse_cpu_fields (VjScan *scan, guint64 *ret_idle_ticks)
+parse_cpu_fields (VjScan *scan, VjProcStat *ret_time)
 {
   guint64 ticks[CPU_FIELDS];
   VjScan rest;
@@ -27,22 +35,27 @@ parse_cpu_fields (VjScan *scan, guint64 *ret_idle_ticks)
     return FALSE;
   if (!vj_scan_line (scan, &rest) || rest.end == scan->end)
     return FALSE;
-  return !__builtin_add_overflow (ticks[CPU_IDLE], ticks[CPU_IOWAIT], ret_idle_ticks)
-         && !__builtin_add_overflow (*ret_idle_ticks, ticks[CPU_STEAL], ret_idle_ticks);
+  ret_time->steal_ticks = ticks[CPU_STEAL];
+  ret_time->used_ticks =
+      ticks[CPU_USER] + ticks[CPU_NICE] + ticks[CPU_SYSTEM] + ticks[CPU_IRQ] + ticks[CPU_SOFTIRQ];
+  return !__builtin_add_overflow (ticks[CPU_IDLE], ticks[CPU_IOWAIT], &ret_time->idle_ticks)
+         && !__builtin_add_overflow (ret_time->idle_ticks, ticks[CPU_STEAL], &ret_time->idle_ticks);
 }
 
 static gboolean
 take_cpu_line (VjScan *scan, const guint *group_of_cpu, guint n_cpus, VjProcStat *stats)
 {
   guint64 cpu;
-  guint64 idle_ticks;
+  VjProcStat time;
   VjProcStat *group;
 
-  if (!vj_scan_u64 (scan, &cpu) || !parse_cpu_fields (scan, &idle_ticks))
+  if (!vj_scan_u64 (scan, &cpu) || !parse_cpu_fields (scan, &time))
     return FALSE;
   group = &stats[cpu < n_cpus ? group_of_cpu[cpu] : 0];
   group->cpus++;
-  return !__builtin_add_overflow (group->idle_ticks, idle_ticks, &group->idle_ticks);
+  group->steal_ticks += time.steal_ticks;
+  group->used_ticks += time.used_ticks;
+  return !__builtin_add_overflow (group->idle_ticks, time.idle_ticks, &group->idle_ticks);
 }
 
 static gboolean
@@ -78,12 +91,13 @@ gboolean
 vj_procfs_parse_stat (const char *text, gsize length, VjProcStat *ret_stat)
 {
   VjScan scan = vj_scan_init (text, length);
-  guint64 idle_ticks;
+  VjProcStat time;
 
-  if (!vj_scan_literal (&scan, "cpu ") || !parse_cpu_fields (&scan, &idle_ticks)
+  if (!vj_scan_literal (&scan, "cpu ") || !parse_cpu_fields (&scan, &time)
       || !vj_procfs_parse_stat_groups (text, length, NULL, 0, ret_stat, 1))
     return FALSE;
-  ret_stat->idle_ticks = idle_ticks;
+  time.cpus = ret_stat->cpus;
+  *ret_stat = time;
   return TRUE;
 }
 

@@ -8,8 +8,10 @@
 
 typedef struct
 {
-  guint cpus;         /* number of cpuN lines: the online CPUs */
-  guint64 idle_ticks; /* their idle + iowait + steal, in USER_HZ ticks */
+  guint cpus;          /* number of cpuN lines: the online CPUs */
+  guint64 idle_ticks;  /* Σ over them of idle + iowait + steal, in USER_HZ ticks */
+  guint64 steal_ticks; /* steal alone; the lines' modulo 2^64, as the next */
+  guint64 used_ticks;  /* user + nice + system + irq + softirq, which the timer samples */
 } VjProcStat;
 
 /* /proc/stat: counts the per-CPU lines and takes time from the aggregate line, because that is rounded to ticks once, and

@@ -110,6 +110,18 @@ guess_busy_ns (const VjBusy *busy, const Group *group, guint64 elapsed_us)
   return (guint64)((VjU128)group->last_busy_ns * elapsed_us / busy->last_elapsed_us);
 }
 
+/* Time in which another hypervisor lets an idle CPU wait to be woken is idle and stolen time at once, and taking both away
+ * leaves less than was used, or nothing. Then what the timer saw in use is the better figure. */
+static guint64
+least_busy_ns (const VjBusy *busy, const Group *group, const VjProcStat *stat)
+{
+  const gboolean known = group->stat.used_ticks > 0 && stat->used_ticks > group->stat.used_ticks;
+
+  if (!known || stat->steal_ticks == group->stat.steal_ticks)
+    return 0;
+  return (stat->used_ticks - group->stat.used_ticks) * busy->tick_ns;
+}
+
 /* What rounding made too much of is taken back from the next intervals instead of being cut off, or a machine that is
  * nearly idle would seem to be busier than it is. More than the rounding of idle, iowait and steal is not owed. */
 static guint64
@@ -120,8 +132,10 @@ measure_busy_ns (const VjBusy *busy, Group *group, const VjProcStat *stat, guint
   const VjI128 busy_ns = capacity_ns - idle_ns - group->owed_ns;
   const VjI128 bound_ns = (VjI128)stat->cpus * busy->tick_ns * 3;
 
+  const VjI128 least_ns = least_busy_ns (busy, group, stat);
+
   group->owed_ns = busy_ns < 0 ? (guint64)MIN (-busy_ns, bound_ns) : 0;
-  return (guint64)CLAMP (busy_ns, 0, capacity_ns);
+  return (guint64)CLAMP (MAX (busy_ns, least_ns), 0, capacity_ns);
 }
 
 static guint64
@@ -168,5 +182,6 @@ vj_busy_set_mark (VjBusy *busy, guint64 idle_ticks, guint64 monotonic_us, guint 
 {
   busy->primed = TRUE;
   busy->mark_us = monotonic_us;
+  /* How much was used by then is not known. */
   busy->groups[0].stat = (VjProcStat){ .cpus = cpus, .idle_ticks = idle_ticks };
 }

@@ -6,7 +6,7 @@
 #include <glib.h>
 
 /* Busy time from <procfs>/stat, elapsed x online CPUs - idle - iowait - steal: of the whole machine, or of each of its
- * packages. */
+ * packages. Where time was stolen it is at least user + nice + system + irq + softirq. */
 typedef struct VjBusy VjBusy;
 VjBusy *vj_busy_open (const char *procfs, GError **error);
 /* Not needed on a machine of one package. Borrows topology. */

@@ -7,8 +7,10 @@
 
 /* /proc/stat rounds idle and iowait down to 10 ms: of the machine once, of a package for each of its CPUs, where the
  * errors partly cancel out. */
-#define ROUNDING_NS         (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
-#define PACKAGE_ROUNDING_NS (3 * ROUNDING_NS)
+#define ROUNDING_NS     (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
+#define PACKAGES_FACTOR 3
+/* What is read is not read at one instant. */
+#define SKEW_NS (2 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
 
 struct VjMachine
 {
@@ -42,8 +44,17 @@ read_memory (VjMachine *machine, guint64 elapsed_us)
   machine->memory_known = known;
 }
 
+/* By how much busy time may be off. It is idle time that comes in steps, so busy time without any is exact. */
+static guint64
+doubt_ns (const VjMachine *machine, guint64 elapsed_us)
+{
+  guint64 capacity_ns = elapsed_us * VJ_NS_PER_US * machine->cpus;
+  guint64 idle_ns = capacity_ns - MIN (machine->busy_ns, capacity_ns);
+  return CLAMP (2 * idle_ns, SKEW_NS, ROUNDING_NS);
+}
+
 static void
-add_packages (VjMachine *machine, guint64 now_us)
+add_packages (VjMachine *machine, guint64 now_us, guint64 doubt)
 {
   guint n = vj_topology_n_packages (machine->topology);
   guint cpus = 0;
@@ -51,7 +62,7 @@ add_packages (VjMachine *machine, guint64 now_us)
   for (guint i = 0; i < n; i++)
     {
       VjResource resource = VJ_RESOURCE_PACKAGE (vj_topology_package_number (machine->topology, i));
-      vj_ledger_set_debt_limit (machine->ledger, resource, PACKAGE_ROUNDING_NS);
+      vj_ledger_set_debt_limit (machine->ledger, resource, PACKAGES_FACTOR * doubt);
       if (known && machine->packages_known)
         vj_ledger_add_busy (machine->ledger, resource, machine->package_ns[i]);
       else
@@ -71,10 +82,10 @@ vj_machine_read (VjMachine *machine, guint64 now_us)
       vj_ledger_mark_gap (machine->ledger);
     }
   vj_ledger_add_busy (machine->ledger, VJ_RESOURCE_CPU, machine->busy_ns);
-  vj_ledger_set_debt_limit (machine->ledger, VJ_RESOURCE_CPU, ROUNDING_NS);
+  vj_ledger_set_debt_limit (machine->ledger, VJ_RESOURCE_CPU, doubt_ns (machine, elapsed_us));
   machine->total_ns += machine->busy_ns;
   if (machine->topology != NULL)
-    add_packages (machine, now_us);
+    add_packages (machine, now_us, doubt_ns (machine, elapsed_us));
   if (machine->memory != NULL)
     read_memory (machine, elapsed_us);
   machine->read_us = now_us;

@@ -93,6 +93,21 @@ follows_idle_time (void **state)
   tempdir_teardown (&root);
 }
 
+/* An idle CPU that waits for its hypervisor to wake it is told as idle and as stolen. */
+static void
+time_stolen_while_idle_is_not_taken_twice (void **state)
+{
+  guint64 busy_ns = 0;
+  guint cpus = 0;
+
+  tempdir_write (*state, "stat", "cpu  100 0 50 500 0 5 5 70 0 0\ncpu0 100 0 50 500 0 5 5 70 0 0\n");
+  g_autoptr (VjBusy) busy = vj_busy_open (*state, NULL);
+  assert_true (vj_busy_read (busy, 0, &busy_ns, &cpus, NULL));
+  tempdir_write (*state, "stat", "cpu  120 1 52 550 0 6 7 120 0 0\ncpu0 120 1 52 550 0 6 7 120 0 0\n");
+  assert_true (vj_busy_read (busy, 1000000, &busy_ns, &cpus, NULL));
+  assert_int_equal (busy_ns, 26 * TICK_NS);
+}
+
 static void
 mark_continues_an_earlier_reading (void **state)
 {
@@ -223,6 +238,7 @@ main (void)
 {
   struct CMUnitTest follows[G_N_ELEMENTS (cases)] = { 0 };
   const struct CMUnitTest tests[] = {
+    tempdir_unit_test (time_stolen_while_idle_is_not_taken_twice),
     tempdir_unit_test (mark_continues_an_earlier_reading),
     tempdir_unit_test (long_files_and_odd_files),
     tempdir_unit_test (machine_is_read_from_the_line_that_is_rounded_once),
