@@ -383,3 +383,27 @@ sim_truth (Sim *sim)
   (void)fclose (file);
   return text;
 }
+
+char *
+sim_stat (Sim *sim)
+{
+  const uint64_t cpus = (uint64_t)sysconf (_SC_NPROCESSORS_ONLN);
+  const uint64_t tick_ns = 1000000000u / (uint64_t)sysconf (_SC_CLK_TCK);
+  char *text = NULL;
+  size_t size = 0;
+
+  update (sim, true);
+  const uint64_t capacity_ns = (sim->last_ns - sim->start_ns) * cpus;
+  const uint64_t idle_ns = capacity_ns > sim->busy_ns ? capacity_ns - sim->busy_ns : 0;
+  FILE *file = open_memstream (&text, &size);
+  if (idle_ns > sim->idle_ns)
+    sim->idle_ns = idle_ns;
+  (void)fprintf (file, "cpu  %" PRIu64 " 0 0 %" PRIu64 " 0 0 0 0 0 0\n", sim->busy_ns / tick_ns,
+                 sim->idle_ns / tick_ns);
+  for (uint64_t i = 0; i < cpus; i++)
+    (void)fprintf (file, "cpu%" PRIu64 " %" PRIu64 " 0 0 %" PRIu64 " 0 0 0 0 0 0\n", i,
+                   sim->busy_ns / cpus / tick_ns, sim->idle_ns / cpus / tick_ns);
+  (void)fprintf (file, "intr 0\n");
+  (void)fclose (file);
+  return text;
+}

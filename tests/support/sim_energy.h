@@ -63,7 +63,7 @@ typedef struct
   Zone zones[SIM_ZONES_MAX];
   Busy busy[1024];
   size_t n_accounts, n_zones, n_busy;
-  uint64_t start_ns, last_ns, busy_ns;
+  uint64_t start_ns, last_ns, busy_ns, idle_ns;
 } Sim;
 
 bool sim_parse_number (const char *text, uint64_t *ret_number);
@@ -77,4 +77,6 @@ uint64_t sim_counter_uj (const Sim *sim, const Zone *zone);
 /* One line of the control file. */
 bool sim_run (Sim *sim, const char *line);
 /* The text of the truth file: the caller's (free). */
+/* As /proc/stat of a machine that did nothing else than what counts as busy. */
+char *sim_stat (Sim *sim);
 char *sim_truth (Sim *sim);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define CLASS       "/class/powercap"
+#define PROC        "/proc"
 #define TEXT_MAX    4096
 #define TRUTHS_KEPT 64
 
@@ -30,7 +31,8 @@ typedef enum
   RANGE,
   ENABLED,
   CONTROL,
-  TRUTH
+  TRUTH,
+  STAT
 } NodeKind;
 typedef struct
 {
@@ -73,6 +75,9 @@ static const char help[] =
     "  reset ZONE        the counter restarts at 0          jump ZONE UJ   it leaps ahead\n"
     "  error ZONE ERR    EIO, EACCES, ENODEV or a number    clear          no more errors\n"
     "  (ZONE is package-0, package-0/core, package-0-die-1, ...)\n"
+    "MOUNTPOINT/proc is a root of procfs whose stat tells that CPU time, and the rest of it idle, in ticks; "
+    "all "
+    "else there is /proc's.\n"
     "MOUNTPOINT/truth lists, all of one instant, \"zone ID UJ\" (what was used since the start, untouched by "
     "wraps, resets\n"
     "and jumps), \"pid PID NS\", \"cgroup DIR NS\" and \"machine NS\" (CPU time), \"busy NS\" (their sum) "
@@ -162,6 +167,8 @@ build_tree (void)
   add_node (DIRECTORY, 0, "", "/class", "");
   add_node (DIRECTORY, 0, "", CLASS, "");
   add_node (DIRECTORY, 0, "", CLASS "/intel-rapl", "");
+  add_node (DIRECTORY, 0, "", PROC, "");
+  add_node (STAT, 0, "", PROC, "/stat");
   add_node (CONTROL, 0, "", "/control", "");
   add_node (TRUTH, 0, "", "/truth", "");
   for (int package = 0; package < sim.packages; package++)
@@ -188,12 +195,24 @@ sim_init (struct fuse_conn_info *connection, struct fuse_config *config)
   return NULL;
 }
 
+/* What is in PROC by no node of its own is a link to what /proc has by that name. */
+static bool
+is_link_to_proc (const char *path)
+{
+  return strncmp (path, PROC "/", strlen (PROC "/")) == 0 && find_node (path) == NULL;
+}
+
 static int
 sim_getattr (const char *path, struct stat *ret_status, struct fuse_file_info *info)
 {
   const Node *node = find_node (path);
 
   (void)info;
+  if (is_link_to_proc (path))
+    {
+      *ret_status = (struct stat){ .st_nlink = 1, .st_mode = S_IFLNK | 0777 };
+      return 0;
+    }
   if (node == NULL)
     return -ENOENT;
   *ret_status = (struct stat){ .st_nlink = 1, .st_mode = S_IFREG | 0444, .st_size = TEXT_MAX };
@@ -227,9 +246,9 @@ sim_readlink (const char *path, char *buffer, size_t size)
 {
   const Node *node = find_node (path);
 
-  if (node == NULL || node->kind != LINK)
+  if (!is_link_to_proc (path) && (node == NULL || node->kind != LINK))
     return -EINVAL;
-  (void)snprintf (buffer, size, "%s", node->target);
+  (void)snprintf (buffer, size, "%s", node == NULL ? path : node->target);
   return 0;
 }
 
@@ -279,6 +298,8 @@ read_node (const Node *node, const struct fuse_file_info *info)
     case ENABLED:
       length = asprintf (&text, "1\n");
       break;
+    case STAT:
+      return sim_stat (&sim);
     case TRUTH:
       return strdup (truths[info->fh]);
     default:

@@ -106,6 +106,23 @@ class TestSimulator(unittest.TestCase):
         with self.assertRaises(OSError):
             simulator.command("no such command")
 
+    def test_stat_tells_the_same_cpu_time(self):
+        """In whole ticks: idle is what the busy processes leave of all CPUs; all else in proc is /proc's."""
+        simulator = self.start("--pid", str(os.getpid()))
+        burn_until(simulator, f"pid {os.getpid()}", 100_000_000)
+        before = simulator.truth()
+        with open(f"{simulator.root}/proc/stat", encoding="ascii") as file:
+            lines = [line.split() for line in file]
+        after = simulator.truth()
+        tick_ns, cpus = 10**9 // os.sysconf("SC_CLK_TCK"), os.sysconf("SC_NPROCESSORS_ONLN")
+        self.assertEqual([line[0] for line in lines], ["cpu", *(f"cpu{i}" for i in range(cpus)), "intr"])
+        used, idle = int(lines[0][1]), int(lines[0][4])
+        self.assertTrue(before["busy"] // tick_ns <= used <= after["busy"] // tick_ns)
+        least, most = (truth["elapsed"] * cpus - truth["busy"] for truth in (before, after))
+        self.assertTrue(least // tick_ns <= idle <= most // tick_ns)
+        with open(f"{simulator.root}/proc/{os.getpid()}/comm", encoding="ascii") as file:
+            self.assertTrue(file.read())
+
 
 if __name__ == "__main__":
     if not os.access("/dev/fuse", os.W_OK):

@@ -114,7 +114,8 @@ def loaded(scenario, guests):
 
 def machine_load(arguments):
     """What the simulator takes for the machine's load: the CPU time of all tasks in ns, where the machine tells it, which is
-    a meter without steps and no file that the agent reads; else what /proc/stat tells."""
+    a meter without steps; else what /proc/stat tells. In the first case the agents are shown a /proc/stat made of the same,
+    in its steps, so that neither interrupts nor a hypervisor that steals time from this machine play a part."""
     tasks = next((path for path in TASKS if os.path.exists(os.path.join(path, "cpuacct.usage"))), None)
     return ["--cgroup", tasks] if tasks and not arguments.stat else ["--machine"]
 
@@ -134,7 +135,8 @@ class Bench:
     def agent(self, interval):
         directory = os.path.join(self.work, interval)
         os.mkdir(directory)
-        return Agent(directory, "--interval", interval, sysfs=self.simulator.root,
+        procfs = [] if "--machine" in self.simulator.options else ["--procfs", os.path.join(self.simulator.root, "proc")]
+        return Agent(directory, "--interval", interval, *procfs, sysfs=self.simulator.root,
                      config=f"[static-watts]\npackage-0 = {STATIC_WATTS}\n")
 
     def need_guests(self, count):
@@ -228,7 +230,7 @@ def parse():
     parser.add_argument("--scale", type=float, default=1, help="makes all scenarios so much longer (default: 1)")
     parser.add_argument("--only", action="append", metavar="NAME", help="this scenario only; may be repeated")
     parser.add_argument("--quick", action="store_true", help="two short scenarios, which must stay within 95 to 105 %%")
-    parser.add_argument("--stat", action="store_true", help="the simulated machine's load is /proc/stat's, in steps of 10 ms")
+    parser.add_argument("--stat", action="store_true", help="the machine's load, for meter and agents, is that of /proc/stat")
     parser.add_argument("--csv", metavar="FILE", help="one line per VM, scenario and interval")
     parser.add_argument("--plot", metavar="FILE", help="SVG or PNG, by its name; needs gnuplot")
     arguments = parser.parse_args()

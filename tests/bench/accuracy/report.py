@@ -8,9 +8,9 @@ import tempfile
 COLUMNS = ("scenario", "interval", "vm", "load", "seconds", "cpu_s", "attributable_j", "attributed_j", "attributable_w",
            "attributed_w", "ratio", "of_share", "windows", "sigma", "sigma_attributed_w", "sigma_attributable_w", "host_idle",
            "host_steal", "thesis", "thesis_ratio", "thesis_sigma")
-HEADER = ("scenario", "tick", "attributable", "attributed", "ratio", "of share", "each VM", "σ", "windows", "idle", "thesis's",
+HEADER = ("scenario", "tick", "attributable", "attributed", "ratio", "of share", "each VM", "σ", "windows", "idle", "stolen", "thesis's",
           "ratio", "σ")
-WIDTHS = (44, 6, 13, 11, 8, 8, 14, 7, 8, 5, 12, 6, 5)
+WIDTHS = (44, 6, 13, 11, 8, 8, 14, 7, 8, 5, 6, 12, 6, 5)
 
 
 def percent(value, digits=0, none="-"):
@@ -27,7 +27,7 @@ def cells(scenario, interval, rows):
     return (scenario.title, interval, f"{attributable:.3f} W", f"{attributed:.3f} W",
             percent(attributed / attributable, 2), percent(attributed / share, 2), f"{min(ratios) * 100:.1f}-{max(ratios) * 100:.1f} %",
             percent(max(sigmas, default=None), 2), str(min(row["windows"] for row in rows)),
-            percent(rows[0]["host_idle"]), thesis.label if thesis else "-",
+            percent(rows[0]["host_idle"]), percent(rows[0]["host_steal"]), thesis.label if thesis else "-",
             f"{thesis.ratio} %" if thesis else "-", f"{thesis.sigma} %" if thesis and thesis.sigma else "-")
 
 
