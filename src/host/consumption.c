@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/consumption.h"
 
+#include "common/units.h"
 #include "host/memory.h"
 #include "host/package_usage.h"
 
+/* A domain's memory changes slowly, and reading it costs several times what CPU time costs. */
+#define MEMORY_PERIOD_US (10 * VJ_US_PER_S)
 /* Threads of one domain whose files stay open. */
 #define THREAD_FDS 64
 
@@ -13,7 +16,8 @@ struct VjConsumption
   VjUsage *cpu;
   guint64 cpu_ns;
   VjMemoryUsage *memory;    /* NULL: not needed, or not readable */
-  guint64 memory_bytes;     /* at the last sample; 0 before the first: it was not there, or not known */
+  guint64 memory_bytes;     /* when it was last read */
+  guint64 memory_age_us;    /* since then */
   VjPackageUsage *packages; /* NULL: one package */
   guint64 *package_ns;      /* scratch, one per package */
   gboolean exact;
@@ -31,6 +35,16 @@ open_packages (VjConsumption *consumption, const VjRoots *roots, int pid)
     vj_package_usage_split (consumption->packages, 0, consumption->package_ns);
 }
 
+/* The readings of many domains that begin together are spread over the period by their pids. */
+static void
+open_memory (VjConsumption *consumption, const VjRoots *roots, int pid)
+{
+  consumption->memory = vj_memory_usage_open (roots, pid, NULL);
+  if (consumption->memory != NULL)
+    vj_memory_usage_read (consumption->memory, &consumption->memory_bytes, NULL);
+  consumption->memory_age_us = (guint64)pid * VJ_US_PER_S % MEMORY_PERIOD_US;
+}
+
 VjConsumption *
 vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GError **error)
 {
@@ -40,7 +54,7 @@ vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GE
   if (consumption->cpu == NULL || !vj_usage_read (consumption->cpu, &consumption->cpu_ns, error))
     return NULL;
   if (vj_machine_shares_memory (machine))
-    consumption->memory = vj_memory_usage_open (roots, pid, NULL);
+    open_memory (consumption, roots, pid);
   open_packages (consumption, roots, pid);
   return g_steal_pointer (&consumption);
 }
@@ -100,12 +114,17 @@ add_packages (VjConsumption *consumption, VjAccount *account, guint64 used_ns)
 static void
 add_memory (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us)
 {
-  guint64 bytes = 0;
-  if (consumption->memory == NULL || !vj_memory_usage_read (consumption->memory, &bytes, NULL))
+  if (consumption->memory == NULL)
     return;
-  guint64 mean_bytes = consumption->memory_bytes / 2 + bytes / 2;
-  vj_account_add_usage (account, VJ_RESOURCE_MEMORY, vj_resource_memory (mean_bytes, elapsed_us));
-  consumption->memory_bytes = bytes;
+  consumption->memory_age_us += elapsed_us;
+  if (consumption->memory_age_us >= MEMORY_PERIOD_US)
+    {
+      consumption->memory_age_us = 0;
+      if (!vj_memory_usage_read (consumption->memory, &consumption->memory_bytes, NULL))
+        consumption->memory_bytes = 0;
+    }
+  vj_account_add_usage (account, VJ_RESOURCE_MEMORY,
+                        vj_resource_memory (consumption->memory_bytes, elapsed_us));
 }
 
 gboolean
