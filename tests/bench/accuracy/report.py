@@ -73,7 +73,7 @@ def plot_commands(data, data_path, path, intervals):
 
     def bars(first):
         series = [(first + 2 * i, f"virtjoule, {interval}", colours[i % len(colours)]) for i, interval in enumerate(intervals)]
-        series.append((thesis + first - 2, "thesis", "#c8553d"))
+        series.append((thesis + first - 2, "thesis (workload)", "#c8553d"))
         return ", ".join(f"'{data_path}' using {column}:xtic(1) title '{title}' linecolor rgb '{colour}'"
                          for column, title, colour in series if has_points(data, column))
     return f"""
