@@ -23,6 +23,21 @@ done) >/dev/null 2>&1 &
 """
 
 
+def cpu_ticks():
+    with open("/proc/stat", encoding="ascii") as stat:
+        return [int(word) for word in stat.readline().split()[1:9]]
+
+
+def stolen_share():
+    """Returns a function that tells the share of the CPUs' time that was stolen since."""
+    begin = cpu_ticks()
+
+    def share():
+        passed = [end - start for start, end in zip(begin, cpu_ticks())]
+        return passed[7] / max(1, sum(passed))
+    return share
+
+
 class FirstJoules(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -68,19 +83,34 @@ class FirstJoules(unittest.TestCase):
         self.assert_goes_on()
         self.assertIn("package-0/core", self.agent.wait_same(self.one))
 
+    def measure(self, seconds=12):
+        """What each guest used over that time: its energy by the ledger, and 20 W x its CPU time by libvirt."""
+        before = [self.account(guest) for guest in (self.one, self.two)]
+        stolen = stolen_share()
+        time.sleep(seconds)  # the length of the measurement
+        after = [self.account(guest) for guest in (self.one, self.two)]
+        energies = [end[0] - begin[0] for begin, end in zip(before, after)]
+        truths = [(end[1] - begin[1]) * WATTS_PER_CPU // 1000 for begin, end in zip(before, after)]
+        return energies, truths, stolen()
+
+    def assert_near(self, value, truth):
+        """The two ends are read some tens of ms apart from the agent's tick, which is every 500 ms."""
+        self.assertLess(abs(value - truth) * 100, truth * 8)
+
     def test_neighbour_does_not_move_energy(self):
-        """A guest's energy is its own CPU time's, measured by libvirt, whether or not its neighbour works."""
+        """A guest's energy is its own CPU time's, measured by libvirt, whether or not its neighbour works. Where another
+        hypervisor steals time from this machine, its meter and its tasks' times disagree: then only the shares count."""
         self.one.load()
         for neighbour_works in (False, True):
             if neighbour_works:
                 self.two.load()
-            energy, cpu_ns = self.account(self.one)
-            time.sleep(12)  # the length of the measurement
-            energy_end, cpu_end_ns = self.account(self.one)
-            truth_uj = (cpu_end_ns - cpu_ns) * WATTS_PER_CPU // 1000
-            # The two ends are read some tens of ms apart from the agent's tick, which is every 500 ms.
-            self.assertGreater(truth_uj, 10_000_000)
-            self.assertLess(abs(energy_end - energy - truth_uj) * 100, truth_uj * 8)
+            energies, truths, stolen = self.measure()
+            self.assertGreater(truths[0], 10_000_000)
+            self.assert_near(energies[0] * sum(truths) // sum(energies), truths[0])
+            if stolen < 0.02:
+                self.assert_near(energies[0], truths[0])
+            else:
+                print(f"{stolen:.0%} of the time was stolen: only the guests' shares were compared")
         self.two.unload()
         self.one.unload()
 
