@@ -46,7 +46,6 @@ void vj_ledger_set_debt_limit (VjLedger *ledger, VjResource resource, guint64 li
 /* Who bears static energy from now on; nobody, if it is not said. The static energy of a gap, and of an interval in which
  * nobody can bear it, stays apart under every policy. */
 void vj_ledger_set_static_policy (VjLedger *ledger, VjStaticPolicy policy);
-VjStaticPolicy vj_ledger_static_policy (const VjLedger *ledger);
 /* How dynamic energy follows usage from now on; linear, if it is not said. */
 void vj_ledger_set_curve (VjLedger *ledger, const VjCurve *curve);
 /* Static energy that intervals have not covered and later ones still owe. */

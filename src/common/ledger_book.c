@@ -124,12 +124,6 @@ vj_ledger_set_static_policy (VjLedger *ledger, VjStaticPolicy policy)
   ledger->static_policy = policy;
 }
 
-VjStaticPolicy
-vj_ledger_static_policy (const VjLedger *ledger)
-{
-  return ledger->static_policy;
-}
-
 void
 vj_ledger_set_curve (VjLedger *ledger, const VjCurve *curve)
 {
