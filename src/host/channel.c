@@ -288,11 +288,11 @@ connect_to (const char *path)
   return fd;
 }
 
-/* The newline ends whatever the guest's reader had of a line from the connection before. */
+/* Takes fd, -1: there is none. The newline ends whatever the guest's reader had of a line from the connection before. */
 static void
-try_to_connect (VjChannel *channel)
+begin (VjChannel *channel, int fd)
 {
-  channel->fd = connect_to (channel->path);
+  channel->fd = fd;
   if (channel->fd >= 0)
     channel->watch = vj_poll_add (channel->poll, channel->fd, EPOLLIN, on_event, channel, NULL);
   if (channel->watch == NULL || write_bytes (channel, "\n", 1) != 1)
@@ -306,8 +306,25 @@ try_to_connect (VjChannel *channel)
 }
 
 static void
+try_to_connect (VjChannel *channel)
+{
+  begin (channel, connect_to (channel->path));
+}
+
+void
+vj_channel_adopt (VjChannel *channel, int fd)
+{
+  if (channel->fd >= 0)
+    disconnect (channel);
+  channel->backoff_ticks = 1;
+  begin (channel, fd);
+}
+
+static void
 reconnect_if_due (VjChannel *channel, guint64 now_us)
 {
+  if (channel->path == NULL)
+    return;
   if (channel->ticks_to_wait > 0)
     channel->ticks_to_wait--;
   if (channel->ticks_to_wait > 0 && now_us - channel->tried_us < VJ_CHANNEL_BACKOFF_US)
@@ -329,7 +346,8 @@ vj_channel_new (VjPoll *poll, const char *path, VjChannelFill fill, gpointer use
   channel->user_data = user_data;
   channel->read_left = VJ_CHANNEL_READ_BUDGET;
   channel->backoff_ticks = 1;
-  try_to_connect (channel);
+  if (path != NULL)
+    try_to_connect (channel);
   return channel;
 }
 

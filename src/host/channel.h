@@ -47,11 +47,14 @@ typedef gboolean (*VjChannelFill) (VjFrame *ret_frame, gpointer user_data);
 #define VJ_CHANNEL_BACKOFF_TICKS 16
 #define VJ_CHANNEL_BACKOFF_US    G_GUINT64_CONSTANT (30000000)
 
-/* "bind" way: connects to QEMU's listening unix socket at path, at once and again after a loss. poll is borrowed. */
+/* poll is borrowed. "bind" way: connects to QEMU's listening unix socket at path, at once and again after a loss.
+ * "connect" way (path NULL): waits for vj_channel_adopt (). */
 VjChannel *vj_channel_new (VjPoll *poll, const char *path, VjChannelFill fill, gpointer user_data);
+/* Takes over fd, a connection that the domain's QEMU has made: non-blocking, in place of the one before. */
+void vj_channel_adopt (VjChannel *channel, int fd);
 void vj_channel_free (VjChannel *channel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjChannel, vj_channel_free)
-const char *vj_channel_path (const VjChannel *channel);
+const char *vj_channel_path (const VjChannel *channel); /* NULL: the "connect" way */
 void vj_channel_get_status (const VjChannel *channel, VjChannelStatus *ret_status);
 /* Once per tick, after the store is written: reconnects if due, refills the guest's read budget, and sends the newest
  * frame if the channel is open and nothing is outstanding. A hello between ticks is answered at once, but only once per

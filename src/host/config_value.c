@@ -84,6 +84,16 @@ vj_value_listen (gpointer field, const char *value, GError **error)
 }
 
 gboolean
+vj_value_yes_no (gpointer field, const char *value, GError **error)
+{
+  const gboolean yes = strcmp (value, "yes") == 0;
+  if (!yes && strcmp (value, "no") != 0)
+    return vj_value_refuse (error, value, "yes, no");
+  *(gboolean *)field = yes;
+  return TRUE;
+}
+
+gboolean
 vj_value_source (gpointer field, const char *value, GError **error)
 {
   static const struct

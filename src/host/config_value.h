@@ -11,6 +11,8 @@ typedef gboolean (*VjValueSet) (gpointer field, const char *value, GError **erro
 gboolean vj_value_path (gpointer field, const char *value, GError **error);
 gboolean vj_value_uri (gpointer field, const char *value, GError **error);
 gboolean vj_value_listen (gpointer field, const char *value, GError **error);
+/* A gboolean: "yes" or "no". */
+gboolean vj_value_yes_no (gpointer field, const char *value, GError **error);
 /* VjSourceChoice, VjStaticPolicy, VjCurveKind, VjStacking */
 gboolean vj_value_source (gpointer field, const char *value, GError **error);
 gboolean vj_value_static_policy (gpointer field, const char *value, GError **error);

@@ -21,4 +21,5 @@ vj_domain_info_clear (VjDomainInfo *info)
 {
   g_clear_pointer (&info->name, g_free);
   g_clear_pointer (&info->channel_path, g_free);
+  g_clear_pointer (&info->settings_problem, g_free);
 }

@@ -37,8 +37,8 @@ struct VjDomains
   const VjMachine *machine;
   VjPoll *poll;
   const VjFrameTemplate *template;
-  GHashTable *by_uuid; /* char* (in Domain) -> Domain */
-  guint64 elapsed_us;  /* of the interval that is being sampled */
+  GHashTable *by_id;  /* char* (in Domain) -> Domain */
+  guint64 elapsed_us; /* of the interval that is being sampled */
 };
 
 /* Names a new run of counters. An id that repeated would add two runs up in the guest. */
@@ -137,7 +137,7 @@ on_process_exit (int fd, guint32 events, gpointer user_data)
   end_run (domain);
   domain->state = VJ_DOMAIN_STOPPED;
   if (!domain->told)
-    g_hash_table_remove (domain->table->by_uuid, domain->stored.uuid);
+    g_hash_table_remove (domain->table->by_id, domain->stored.id);
 }
 
 static gboolean
@@ -207,13 +207,13 @@ begin_run (Domain *domain, int pid, guint64 interval_start_us)
 }
 
 static Domain *
-add_domain (VjDomains *domains, const char *uuid)
+add_domain (VjDomains *domains, const char *id)
 {
   Domain *domain = g_new0 (Domain, 1);
   domain->table = domains;
   domain->manager = "libvirt";
-  g_strlcpy (domain->stored.uuid, uuid, sizeof domain->stored.uuid);
-  g_hash_table_insert (domains->by_uuid, domain->stored.uuid, domain);
+  g_strlcpy (domain->stored.id, id, sizeof domain->stored.id);
+  g_hash_table_insert (domains->by_id, domain->stored.id, domain);
   return domain;
 }
 
@@ -245,9 +245,9 @@ set_channel (Domain *domain, const char *path)
 void
 vj_domains_present (VjDomains *domains, const VjDomainInfo *info, guint64 interval_start_us)
 {
-  Domain *domain = g_hash_table_lookup (domains->by_uuid, info->uuid);
+  Domain *domain = g_hash_table_lookup (domains->by_id, info->id);
   if (domain == NULL)
-    domain = add_domain (domains, info->uuid);
+    domain = add_domain (domains, info->id);
   domain->told = TRUE;
   domain->state = info->state;
   domain->manager = info->manager;
@@ -264,9 +264,9 @@ vj_domains_present (VjDomains *domains, const VjDomainInfo *info, guint64 interv
 }
 
 void
-vj_domains_absent (VjDomains *domains, const char *uuid)
+vj_domains_absent (VjDomains *domains, const char *id)
 {
-  g_hash_table_remove (domains->by_uuid, uuid);
+  g_hash_table_remove (domains->by_id, id);
 }
 
 static char *
@@ -302,14 +302,14 @@ renew_epoch (Domain *domain)
 gboolean
 vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored, gboolean same_epoch)
 {
-  Domain *domain = add_domain (domains, stored->uuid);
+  Domain *domain = add_domain (domains, stored->id);
   g_strlcpy (domain->stored.epoch, stored->epoch, sizeof domain->stored.epoch);
   domain->account = vj_ledger_find (domains->ledger, stored->epoch);
   if (!resume_run (domain, stored))
     {
       if (domain->account != NULL)
         vj_ledger_close (domains->ledger, g_steal_pointer (&domain->account));
-      g_hash_table_remove (domains->by_uuid, stored->uuid);
+      g_hash_table_remove (domains->by_id, stored->id);
       return FALSE;
     }
   if (!same_epoch)
@@ -327,7 +327,7 @@ vj_domains_store (VjDomains *domains, VjStored *stored)
 {
   GHashTableIter iter;
   gpointer value;
-  g_hash_table_iter_init (&iter, domains->by_uuid);
+  g_hash_table_iter_init (&iter, domains->by_id);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     if (((Domain *)value)->account != NULL)
       g_ptr_array_add (stored->domains, &((Domain *)value)->stored);
@@ -354,7 +354,7 @@ vj_domains_read_usage (VjDomains *domains, guint64 interval_start_us, guint64 el
   GHashTableIter iter;
   gpointer value;
   domains->elapsed_us = elapsed_us;
-  g_hash_table_iter_init (&iter, domains->by_uuid);
+  g_hash_table_iter_init (&iter, domains->by_id);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       Domain *domain = value;
@@ -382,7 +382,7 @@ vj_domains_publish (VjDomains *domains, guint64 elapsed_us, guint64 now_us)
 {
   GHashTableIter iter;
   gpointer value;
-  g_hash_table_iter_init (&iter, domains->by_uuid);
+  g_hash_table_iter_init (&iter, domains->by_id);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       Domain *domain = value;
@@ -396,7 +396,7 @@ vj_domains_publish (VjDomains *domains, guint64 elapsed_us, guint64 now_us)
 guint
 vj_domains_count (const VjDomains *domains)
 {
-  return g_hash_table_size (domains->by_uuid);
+  return g_hash_table_size (domains->by_id);
 }
 
 static void
@@ -415,7 +415,7 @@ snapshot_domain (const Domain *domain, guint64 newest_us)
 {
   guint n_zones = vj_ledger_n_zones (domain->table->ledger);
   VjDomainSnapshot *snapshot = vj_domain_snapshot_new (n_zones);
-  g_strlcpy (snapshot->uuid, domain->stored.uuid, sizeof snapshot->uuid);
+  g_strlcpy (snapshot->uuid, domain->stored.id, sizeof snapshot->uuid);
   g_strlcpy (snapshot->epoch, domain->stored.epoch, sizeof snapshot->epoch);
   snapshot->name = g_strdup (domain->name);
   snapshot->manager = domain->manager;
@@ -454,7 +454,7 @@ vj_domains_snapshot (const VjDomains *domains, guint64 newest_us, GPtrArray *ret
 {
   GHashTableIter iter;
   gpointer value;
-  g_hash_table_iter_init (&iter, domains->by_uuid);
+  g_hash_table_iter_init (&iter, domains->by_id);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     g_ptr_array_add (ret_snapshots, snapshot_domain (value, newest_us));
   g_ptr_array_sort (ret_snapshots, compare_snapshots);
@@ -470,7 +470,7 @@ vj_domains_new (const VjRoots *roots, VjLedger *ledger, const VjMachine *machine
   domains->machine = machine;
   domains->poll = poll;
   domains->template = template;
-  domains->by_uuid = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, domain_free);
+  domains->by_id = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, domain_free);
   return domains;
 }
 
@@ -479,6 +479,6 @@ vj_domains_free (VjDomains *domains)
 {
   if (domains == NULL)
     return;
-  g_hash_table_unref (domains->by_uuid);
+  g_hash_table_unref (domains->by_id);
   g_free (domains);
 }

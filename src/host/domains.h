@@ -10,7 +10,7 @@
 #include "host/store.h"
 
 /* The running domains: their processes, their usage, their accounts in the ledger and their channels. Keyed
- * by UUID; the only place that opens and closes accounts. */
+ * by id; the only place that opens and closes accounts. */
 typedef struct VjDomains VjDomains;
 
 /* What every frame of a tick has in common; owned by the agent, who renews it at each tick. */
@@ -30,7 +30,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjDomains, vj_domains_free)
 /* A watcher's word. interval_start_us: CLOCK_BOOTTIME of the last tick: a process that started later is
  * billed from zero, an older one from now on. */
 void vj_domains_present (VjDomains *domains, const VjDomainInfo *info, guint64 interval_start_us);
-void vj_domains_absent (VjDomains *domains, const char *uuid);
+void vj_domains_absent (VjDomains *domains, const char *id);
 
 /* Takes up a domain that an earlier agent of this boot knew, with its account. FALSE: its process is no
  * longer there, its account is closed, and what it used since is unknown. same_epoch: its counters go on; else

@@ -310,6 +310,7 @@ describe (const VjLibvirtConnection *connection, virDomainPtr domain, VjLibvirtF
   char *xml;
 
   finding->known = virDomainGetState (domain, &state, NULL, 0) == 0;
+  g_strlcpy (info->id, info->uuid, sizeof info->id);
   info->name = g_strdup (virDomainGetName (domain));
   info->manager = "libvirt";
   info->state = state_of (state);

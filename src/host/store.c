@@ -46,7 +46,7 @@ static void
 encode_domain (const VjStoredDomain *domain, GString *out)
 {
   g_string_append_printf (out, "domain %s %s %d %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u %s %s\n",
-                          domain->uuid, domain->epoch, domain->pid, domain->start_us, domain->usage_ns,
+                          domain->id, domain->epoch, domain->pid, domain->start_us, domain->usage_ns,
                           domain->usage_kind, domain->name, domain->channel);
 }
 
@@ -141,7 +141,7 @@ has_domain_like (const VjStored *stored, const VjStoredDomain *domain)
   for (guint i = 0; i < stored->domains->len; i++)
     {
       const VjStoredDomain *other = g_ptr_array_index (stored->domains, i);
-      if (strcmp (other->uuid, domain->uuid) == 0 || strcmp (other->epoch, domain->epoch) == 0)
+      if (strcmp (other->id, domain->id) == 0 || strcmp (other->epoch, domain->epoch) == 0)
         return TRUE;
     }
   return FALSE;
@@ -151,7 +151,7 @@ static void
 decode_domain (Words *words, VjStored *stored)
 {
   VjStoredDomain *domain = g_new0 (VjStoredDomain, 1);
-  take_text (words, domain->uuid, sizeof domain->uuid);
+  take_text (words, domain->id, sizeof domain->id);
   take_text (words, domain->epoch, sizeof domain->epoch);
   domain->pid = (int)take_u64 (words, G_MAXINT);
   domain->start_us = take_u64 (words, G_MAXINT64);

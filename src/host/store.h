@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/ledger.h"
+#include "host/domain.h"
 #include "host/source.h"
 
 /* What survives the agent within one boot: <runtime-dir>/ledger, replaced as a whole at every tick before
@@ -10,7 +11,7 @@
 /* One running domain. */
 typedef struct
 {
-  char uuid[37];
+  char id[VJ_DOMAIN_ID_SIZE];
   char epoch[VJ_SESSION_LENGTH + 1]; /* key of its account in the ledger */
   int pid;
   guint64 start_us; /* process start, CLOCK_BOOTTIME */

@@ -47,7 +47,9 @@ on_signal (gpointer loop)
 int
 main (int argc, char **argv)
 {
-  static const VjDomainListener listener = { on_present, on_absent, on_listed, on_connection };
+  static const VjDomainListener listener = {
+    .present = on_present, .absent = on_absent, .listed = on_listed, .connection = on_connection
+  };
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   VjRoots standard = { .procfs = (char *)"/proc", .cgroupfs = (char *)"/sys/fs/cgroup" };
 

@@ -64,7 +64,9 @@ on_connection (gboolean connected, const char *message, gpointer user_data)
   record (user_data, g_strdup_printf ("%s %s", connected ? "up" : "down", message));
 }
 
-static const VjDomainListener listener = { on_present, on_absent, on_listed, on_connection };
+static const VjDomainListener listener = {
+  .present = on_present, .absent = on_absent, .listed = on_listed, .connection = on_connection
+};
 
 static int
 setup (void **state)

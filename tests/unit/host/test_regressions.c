@@ -170,7 +170,7 @@ test_k6_reused_pid_is_another_process (void **state)
   VjFrameTemplate template = { .quantum_uj = 1 };
   g_autoptr (VjMachine) machine = vj_machine_open (&roots, ledger, NULL);
   g_autoptr (VjDomains) domains = vj_domains_new (&roots, ledger, machine, poll, &template);
-  VjStoredDomain stored = { .uuid = UUID,
+  VjStoredDomain stored = { .id = UUID,
                             .epoch = EPOCH,
                             .pid = pid,
                             .start_us = 1,

@@ -72,7 +72,7 @@ new_stored (VjStoredDomain *domain)
 static VjStoredDomain
 a_domain (void)
 {
-  return (VjStoredDomain){ .uuid = "01234567-89ab-cdef-0123-456789abcdef",
+  return (VjStoredDomain){ .id = "01234567-89ab-cdef-0123-456789abcdef",
                            .epoch = EPOCH,
                            .pid = 4711,
                            .start_us = 123456,
@@ -153,7 +153,7 @@ a_store_that_names_a_domain_or_an_epoch_twice_is_refused (void **state)
     {
       g_autoptr (GError) error = NULL;
       second = a_domain ();
-      second.uuid[0] ^= same == 1;  /* one epoch, two domains */
+      second.id[0] ^= same == 1;    /* one epoch, two domains */
       second.epoch[0] ^= same == 2; /* one domain, two epochs */
       assert_true (vj_store_save (*state, stored, ledger, NULL));
       assert_null (vj_store_load (*state, CONTEXT, ledger, &error));

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "common/poll.h"
+
+/* The agent's one listening socket of the "connect" way: QEMU connects to <runtime-dir>/guest.sock, and SO_PEERCRED
+ * (unix(7)) says which process that was. Who may connect is decided by that alone, so the socket is open to every user. */
+typedef struct VjGuestSocket VjGuestSocket;
+
+#define VJ_GUEST_SOCKET "guest.sock"
+
+/* pid is a process that has just connected, fd the connection (non-blocking, close-on-exec). TRUE: fd is taken over; FALSE: it
+ * is refused and closed, and QEMU tries again by its reconnect time. */
+typedef gboolean (*VjGuestSocketFunc) (int fd, int pid, gpointer user_data);
+
+typedef struct
+{
+  guint64 accepted;
+  guint64 refused;
+} VjGuestSocketCounts;
+
+/* Replaces a stale socket of an agent that has died; poll is borrowed. */
+VjGuestSocket *vj_guest_socket_open (VjPoll *poll, const char *path, VjGuestSocketFunc func,
+                                     gpointer user_data, GError **error);
+/* Removes the socket. */
+void vj_guest_socket_free (VjGuestSocket *socket);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjGuestSocket, vj_guest_socket_free)
+/* Connections per tick are bounded; whoever comes later waits in the backlog for the next tick. */
+#define VJ_GUEST_SOCKET_BUDGET 256
+void vj_guest_socket_tick (VjGuestSocket *socket);
+const VjGuestSocketCounts *vj_guest_socket_counts (const VjGuestSocket *socket);
