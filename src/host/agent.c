@@ -13,7 +13,7 @@
 #include "host/domains.h"
 #include "host/instance.h"
 #include "host/libvirt_watch.h"
-#include "host/machine.h"
+#include "common/machine.h"
 #include "host/meter.h"
 #include "host/store.h"
 
@@ -226,7 +226,7 @@ open_ledger (VjAgent *agent, GError **error)
   agent->meter = vj_meter_open (agent->config, agent->ledger, error);
   if (agent->meter == NULL)
     return FALSE;
-  agent->machine = vj_machine_open (&agent->config->roots, agent->ledger, error);
+  agent->machine = vj_machine_open (&agent->config->roots, agent->ledger, TRUE, error);
   return agent->machine != NULL;
 }
 

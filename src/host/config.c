@@ -7,7 +7,7 @@
 #include "common/units.h"
 #include "common/zone.h"
 #include "host/config_value.h"
-#include "host/source_powercap.h"
+#include "common/source_powercap.h"
 
 #define DEFAULT_FILE "/etc/virtjoule/virtjouled.conf"
 #define STATIC_GROUP "static-watts"

@@ -3,7 +3,7 @@
 
 #include "common/ledger.h"
 #include "common/roots.h"
-#include "host/machine.h"
+#include "common/machine.h"
 #include "host/usage.h"
 
 /* What one domain uses of every resource that some zone is shared by. */

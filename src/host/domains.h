@@ -5,7 +5,7 @@
 #include "common/poll.h"
 #include "common/roots.h"
 #include "host/domain.h"
-#include "host/machine.h"
+#include "common/machine.h"
 #include "host/snapshot.h"
 #include "host/store.h"
 

@@ -22,12 +22,3 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMemoryUsage, vj_memory_usage_free)
 VjScopeKind vj_memory_usage_kind (const VjMemoryUsage *usage);
 /* What it uses now. One pread (2) per file. GONE when the scope or the process has vanished. */
 gboolean vj_memory_usage_read (VjMemoryUsage *usage, guint64 *ret_bytes, GError **error);
-
-/* Memory in use on the whole machine (docs: equation 4.11, corrected; vj_meminfo_in_use ()) from <procfs>/meminfo and,
- * because that tells of the default size of hugepages alone, <sysfs>/kernel/mm/hugepages. That it is not below the
- * sum over the domains is for the caller to see to. */
-typedef struct VjMemoryTotal VjMemoryTotal;
-VjMemoryTotal *vj_memory_total_open (const VjRoots *roots, GError **error);
-void vj_memory_total_free (VjMemoryTotal *total);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMemoryTotal, vj_memory_total_free)
-gboolean vj_memory_total_read (VjMemoryTotal *total, guint64 *ret_in_use_bytes, GError **error);

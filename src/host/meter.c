@@ -6,7 +6,7 @@
 #include "common/rest.h"
 #include "common/units.h"
 #include "host/source_model.h"
-#include "host/source_powercap.h"
+#include "common/source_powercap.h"
 #include "host/static_power.h"
 
 typedef struct

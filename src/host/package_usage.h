@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "host/topology.h"
+#include "common/topology.h"
 
 #include <glib.h>
 

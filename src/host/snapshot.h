@@ -4,7 +4,7 @@
 #include "common/ledger.h"
 #include "host/channel.h"
 #include "host/domain.h"
-#include "host/source.h"
+#include "common/source.h"
 
 /* What the agent shows of itself: plain values, consistent with one tick. Built by the agent, rendered by api. */
 typedef struct

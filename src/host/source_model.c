@@ -3,7 +3,7 @@
 
 #include "common/error.h"
 #include "common/units.h"
-#include "host/busy.h"
+#include "common/busy.h"
 
 /* Whole-server power per hardware thread, idle and at full load, as the Cloud Carbon Footprint project publishes it in
  * its methodology (averages over SPECpower_ssj2008 results of the servers that cloud providers run: 0.71 to 0.78 W

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "host/source.h"
+#include "common/source.h"
 
 /* Estimates one zone "package-0" where no meter exists: P = idle + (full - idle) x busy share of all CPUs, busy from
  * <procfs>/stat. Quality is "estimated" everywhere it shows. 0 for either power means the default for the number of

@@ -3,7 +3,7 @@
 
 #include "common/ledger.h"
 #include "host/config.h"
-#include "host/source.h"
+#include "common/source.h"
 
 /* The static power of every zone (eq. 4.2), kept in the ledger. Where it comes from, best first: a number in the
  * configuration; `virtjoule calibrate`, whose file is followed while the agent runs; what was observed, where the

@@ -3,7 +3,7 @@
 
 #include "common/ledger.h"
 #include "host/domain.h"
-#include "host/source.h"
+#include "common/source.h"
 
 /* What survives the agent within one boot: <runtime-dir>/ledger, replaced as a whole at every tick before
  * frames go out, so that no guest has ever been told more than a restarted agent remembers. */

@@ -12,7 +12,7 @@
 
 #include "common/error.h"
 #include "common/units.h"
-#include "host/source_powercap.h"
+#include "common/source_powercap.h"
 
 typedef struct
 {

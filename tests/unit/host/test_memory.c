@@ -2,6 +2,7 @@
 #include "host/memory.h"
 
 #include "common/error.h"
+#include "common/memory_total.h"
 #include "tempdir.h"
 
 #include <setjmp.h>

@@ -17,9 +17,9 @@
 #include "common/units.h"
 #include "fake_powercap.h"
 #include "host/api.h"
-#include "host/busy.h"
+#include "common/busy.h"
 #include "host/domains.h"
-#include "host/source_powercap.h"
+#include "common/source_powercap.h"
 #include "host/usage.h"
 #include "tempdir.h"
 #include "test_child.h"
@@ -168,7 +168,7 @@ test_k6_reused_pid_is_another_process (void **state)
   g_autoptr (VjPoll) poll = vj_poll_new (NULL, NULL);
   g_autoptr (VjLedger) ledger = new_ledger ();
   VjFrameTemplate template = { .quantum_uj = 1 };
-  g_autoptr (VjMachine) machine = vj_machine_open (&roots, ledger, NULL);
+  g_autoptr (VjMachine) machine = vj_machine_open (&roots, ledger, TRUE, NULL);
   g_autoptr (VjDomains) domains = vj_domains_new (&roots, ledger, machine, poll, &template);
   VjStoredDomain stored = { .id = UUID,
                             .epoch = EPOCH,

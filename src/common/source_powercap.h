@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "host/source.h"
+#include "common/source.h"
 
 /* Opens every RAPL zone below <sysfs>/class/powercap (Documentation/power/powercap/powercap.rst): nested
  * (intel-rapl/intel-rapl:0/intel-rapl:0:0) and flat (intel-rapl:0, intel-rapl:0:0), each zone once.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/topology.h"
+#include "common/topology.h"
 
 #include "tempdir.h"
 

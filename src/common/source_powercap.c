@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/source_powercap.h"
+#include "common/source_powercap.h"
 
 #include "common/clock.h"
 #include "common/counter.h"
 #include "common/error.h"
 #include "common/file.h"
 #include "common/units.h"
-#include "host/powercap_scan.h"
+#include "common/powercap_scan.h"
 
 #include <unistd.h>
 

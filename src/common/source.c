@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/source.h"
+#include "common/source.h"
 
 #include <string.h>
 

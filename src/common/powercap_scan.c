@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/powercap_scan.h"
+#include "common/powercap_scan.h"
 
 #include "common/error.h"
 #include "common/file.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/machine.h"
+#include "common/machine.h"
 
 #include "common/units.h"
-#include "host/busy.h"
-#include "host/memory.h"
+#include "common/busy.h"
+#include "common/memory_total.h"
 
 /* /proc/stat rounds idle and iowait down to 10 ms: of the machine once, of a package for each of its CPUs, where the
  * errors partly cancel out. */
@@ -128,7 +128,7 @@ open_packages (VjMachine *machine, const VjRoots *roots, guint n_packages, GErro
 }
 
 VjMachine *
-vj_machine_open (const VjRoots *roots, VjLedger *ledger, GError **error)
+vj_machine_open (const VjRoots *roots, VjLedger *ledger, gboolean by_package, GError **error)
 {
   g_autoptr (VjMachine) machine = g_new0 (VjMachine, 1);
   machine->ledger = ledger;
@@ -136,7 +136,7 @@ vj_machine_open (const VjRoots *roots, VjLedger *ledger, GError **error)
   if (machine->busy == NULL)
     return NULL;
   machine->topology = vj_topology_open (roots->sysfs);
-  guint n_packages = vj_topology_n_packages (machine->topology);
+  guint n_packages = by_package ? vj_topology_n_packages (machine->topology) : 1;
   if (n_packages == 1)
     g_clear_pointer (&machine->topology, vj_topology_free);
   else if (!open_packages (machine, roots, n_packages, error))

@@ -3,14 +3,15 @@
 
 #include "common/ledger.h"
 #include "common/roots.h"
-#include "host/topology.h"
+#include "common/topology.h"
 
 /* What the whole machine uses of each resource that some zone is shared by: CPU time always, memory where a dram zone
- * is, CPU time by package where there are several packages. Resources that nobody needs are not read. */
+ * is, CPU time by package where that is asked for and there are several packages. Resources that nobody needs are not read. */
 typedef struct VjMachine VjMachine;
 
-/* Says in the ledger, which has all its zones, what each zone is shared by. roots and ledger are borrowed. */
-VjMachine *vj_machine_open (const VjRoots *roots, VjLedger *ledger, GError **error);
+/* Says in the ledger, which has all its zones, what each zone is shared by. by_package: consumers can tell on which package
+ * they used CPU time; else a package is shared by all of it. roots and ledger are borrowed. */
+VjMachine *vj_machine_open (const VjRoots *roots, VjLedger *ledger, gboolean by_package, GError **error);
 void vj_machine_free (VjMachine *machine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMachine, vj_machine_free)
 

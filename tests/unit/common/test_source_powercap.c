@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/source_powercap.h"
+#include "common/source_powercap.h"
 
 #include "common/error.h"
 #include "fake_powercap.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/busy.h"
+#include "common/busy.h"
 
 #include "common/error.h"
 #include "common/kept_file.h"
