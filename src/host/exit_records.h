@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "common/poll.h"
+#include <glib.h>
 
 /* CPU time of processes that have just exited, from the kernel's exit records (Documentation/accounting/taskstats.rst:
- * generic netlink family TASKSTATS, needs CAP_NET_ADMIN). The last resort for a domain whose scope was removed before it
- * could be read. Only processes that are followed are kept, so memory is O(domains); a storm of exits of others is read
- * within a budget per tick, beyond which records are lost, and counted. */
+ * generic netlink family TASKSTATS; needs CAP_NET_ADMIN and the host's own network and pid namespaces). The last resort for
+ * a domain whose scope was removed before it could be read. The kernel is told which processes are followed and drops the
+ * records of all others at their source, so that neither memory nor time here depends on what else the host runs. */
 typedef struct VjExitRecords VjExitRecords;
 
-/* UNAVAILABLE or DENIED where the kernel or the privileges do not give them. */
-VjExitRecords *vj_exit_records_open (VjPoll *poll, GError **error);
+/* UNAVAILABLE or DENIED where the kernel (older than 5.19, or without CONFIG_TASKSTATS) or the privileges do not give
+ * them. */
+VjExitRecords *vj_exit_records_open (GError **error);
 void vj_exit_records_free (VjExitRecords *records);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjExitRecords, vj_exit_records_free)
+/* pid: a process that lives. Its threads' exits count from now on; following it again changes nothing. */
 void vj_exit_records_follow (VjExitRecords *records, int pid);
 void vj_exit_records_unfollow (VjExitRecords *records, int pid);
-/* CPU time (user + system, ns) of all of pid's threads over its life. Reads what is waiting at the kernel first. FALSE: the
- * records of it have not come, or were lost. */
+/* CPU time (user + system, ns) of all of pid's threads over its life, as the CPU clock of the process counts it: precise,
+ * but for what each thread did after the kernel wrote its record (to take down its memory). Reads what is waiting at the
+ * kernel first. FALSE: the record of pid's last thread has not come, or was lost. */
 gboolean vj_exit_records_get (VjExitRecords *records, int pid, guint64 *ret_cpu_ns);
+/* Once a tick: takes what is waiting, VJ_EXIT_RECORDS_BUDGET at most. */
+#define VJ_EXIT_RECORDS_BUDGET 1024
 void vj_exit_records_tick (VjExitRecords *records);
+/* Records that the kernel could not deliver since open. */
 guint64 vj_exit_records_lost (const VjExitRecords *records);
