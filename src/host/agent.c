@@ -208,10 +208,10 @@ open_template (VjAgent *agent)
   VjFrame *frame = &agent->template.frame;
   for (guint i = 0; i < vj_ledger_n_zones (agent->ledger); i++)
     add_to_template (&agent->template, vj_ledger_zone (agent->ledger, i), i);
-  agent->template.quantum_uj = MAX (agent->config->quantum_uj, 1);
+  agent->template.quantum_uj = agent->config->domain.resolution_uj;
   g_strlcpy (frame->host, vj_instance_host_id (agent->instance), sizeof frame->host);
   g_strlcpy (frame->source, vj_meter_source_name (agent->meter), sizeof frame->source);
-  g_strlcpy (frame->static_policy, vj_static_policy_name (agent->config->static_policy),
+  g_strlcpy (frame->static_policy, vj_static_policy_name (agent->config->domain.static_policy),
              sizeof frame->static_policy);
   frame->quality = vj_meter_quality (agent->meter);
   frame->interval_us = agent->config->interval_us;
@@ -222,7 +222,7 @@ open_ledger (VjAgent *agent, GError **error)
 {
   agent->ledger = vj_ledger_new ();
   vj_ledger_set_curve (agent->ledger, &agent->config->curve);
-  vj_ledger_set_static_policy (agent->ledger, agent->config->static_policy);
+  vj_ledger_set_static_policy (agent->ledger, agent->config->domain.static_policy);
   agent->meter = vj_meter_open (agent->config, agent->ledger, error);
   if (agent->meter == NULL)
     return FALSE;
@@ -367,7 +367,7 @@ vj_agent_snapshot (VjAgent *agent)
   guint64 now_us = vj_clock_monotonic_us ();
   snapshot->version = VJ_VERSION;
   g_strlcpy (snapshot->host, vj_instance_host_id (agent->instance), sizeof snapshot->host);
-  snapshot->static_policy = agent->config->static_policy;
+  snapshot->static_policy = agent->config->domain.static_policy;
   snapshot->age_us = now_us - MIN (now_us, agent->tick_us);
   snapshot->interval_us = agent->config->interval_us;
   snapshot->ticks = agent->ticks;

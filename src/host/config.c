@@ -11,6 +11,8 @@
 
 #define DEFAULT_FILE "/etc/virtjoule/virtjouled.conf"
 #define STATIC_GROUP "static-watts"
+/* Debian and Proxmox VE, Fedora, openSUSE; RHEL; older distributions. */
+#define DEFAULT_EXECUTABLES "/usr/bin/qemu-system-*,/usr/libexec/qemu-kvm,/usr/bin/kvm,/usr/bin/qemu-kvm"
 
 /* One setting: a key of the file, and an option of the same name where there is a help text. */
 typedef struct
@@ -31,10 +33,22 @@ static const Setting settings[] = {
     "Energy source: auto, powercap or model (auto)" },
   { "agent", "metrics-listen", vj_value_listen, FIELD (metrics_listen), "ADDRESS:PORT",
     "Serve /metrics on TCP too (none)" },
+  { "agent", "manager", vj_value_managers, FIELD (managers), "NAMES",
+    "Whose virtual machines: auto, or some of libvirt, proxmox, qemu (auto)" },
   { "agent", "libvirt-uri", vj_value_uri, FIELD (libvirt_uri), "URI",
     "libvirt connection, or none (qemu:///system)" },
   { "agent", "libvirt-rundir", vj_value_path, FIELD (roots.libvirt_rundir), "DIR",
     "Where libvirt keeps its pid files (/run/libvirt/qemu)" },
+  { "agent", "proxmox-rundir", vj_value_path, FIELD (proxmox_rundir), "DIR",
+    "Where Proxmox VE keeps its pid files (/run/qemu-server)" },
+  { "agent", "pve-dir", vj_value_path, FIELD (pve_dir), "DIR",
+    "Where Proxmox VE keeps its configuration (/etc/pve)" },
+  { "agent", "qemu-executables", vj_value_words, FIELD (qemu_executables), "PATTERNS",
+    "What counts as QEMU without libvirt, with commas between them (/usr/bin/qemu-system-*, ...)" },
+  { "agent", "qemu-users", vj_value_users, FIELD (qemu_uids), "USERS",
+    "Who may run QEMU without libvirt, with commas between them, or any (Proxmox VE: root)" },
+  { "agent", "counter-lifetime", vj_value_lifetime, FIELD (counter_forever), "LIFETIME",
+    "How long counters go on: run or forever (run)" },
   { "agent", "sysfs", vj_value_path, FIELD (roots.sysfs), "DIR", "Where sysfs is mounted (/sys)" },
   { "agent", "procfs", vj_value_path, FIELD (roots.procfs), "DIR", "Where procfs is mounted (/proc)" },
   { "agent", "cgroupfs", vj_value_path, FIELD (roots.cgroupfs), "DIR",
@@ -43,7 +57,7 @@ static const Setting settings[] = {
     "Socket and account book (/run/virtjoule)" },
   { "agent", "state-dir", vj_value_path, FIELD (roots.state_dir), "DIR",
     "What outlives a reboot (/var/lib/virtjoule)" },
-  { "attribution", "static-policy", vj_value_static_policy, FIELD (static_policy), "POLICY",
+  { "attribution", "static-policy", vj_value_static_policy, FIELD (domain.static_policy), "POLICY",
     "Who bears static energy: separate, even, proportional or allocation (separate)" },
   { "attribution", "curve", vj_value_curve, FIELD (curve.kind), NULL, NULL },
   { "attribution", "gamma", vj_value_gamma, FIELD (curve.gamma_permille), NULL, NULL },
@@ -51,18 +65,34 @@ static const Setting settings[] = {
   { "powercap", "max-watts", vj_value_max_watts, FIELD (max_power_uw), NULL, NULL },
   { "model", "idle-watts", vj_value_watts, FIELD (model_idle_uw), NULL, NULL },
   { "model", "full-watts", vj_value_watts, FIELD (model_full_uw), NULL, NULL },
-  { "guest", "resolution", vj_value_resolution, FIELD (quantum_uj), NULL, NULL },
+  { "guest", "measure", vj_value_yes_no, FIELD (domain.measure), NULL, NULL },
+  { "guest", "interval", vj_value_interval, FIELD (domain.interval_us), NULL, NULL },
+  { "guest", "resolution", vj_value_resolution, FIELD (domain.resolution_uj), NULL, NULL },
 };
 #define N_SETTINGS G_N_ELEMENTS (settings)
+
+/* What may be set for a single domain too has the same name here; who said it is to be known. */
+static void
+note_said (VjConfig *config, const Setting *setting)
+{
+  const gsize domain = FIELD (domain);
+  VjSetting said = VJ_N_SETTINGS;
+  if (setting->field >= domain && setting->field < domain + sizeof config->domain
+      && vj_setting_parse (setting->key, &said))
+    config->domain.said[said] = TRUE;
+}
 
 static gboolean
 apply (VjConfig *config, const Setting *setting, const char *value, GError **error)
 {
   gpointer field = G_STRUCT_MEMBER_P (config, setting->field);
-  if (setting->set (field, value, error))
-    return TRUE;
-  g_prefix_error (error, "%s: ", setting->key);
-  return FALSE;
+  if (!setting->set (field, value, error))
+    {
+      g_prefix_error (error, "%s: ", setting->key);
+      return FALSE;
+    }
+  note_said (config, setting);
+  return TRUE;
 }
 
 static gboolean
@@ -246,13 +276,16 @@ config_new (void)
   config->roots.cgroupfs = g_strdup ("/sys/fs/cgroup");
   config->roots.runtime_dir = g_strdup ("/run/virtjoule");
   config->roots.state_dir = g_strdup ("/var/lib/virtjoule");
-  config->roots.libvirt_rundir = g_strdup ("/run/libvirt/qemu");
   config->interval_us = VJ_US_PER_S;
   config->libvirt_uri = g_strdup ("qemu:///system");
+  config->proxmox_rundir = g_strdup ("/run/qemu-server");
+  config->pve_dir = g_strdup ("/etc/pve");
+  config->qemu_executables = g_strsplit (DEFAULT_EXECUTABLES, ",", -1);
   config->source = VJ_SOURCE_AUTO;
   config->static_uw = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   config->max_power_uw = VJ_POWERCAP_MAX_POWER_UW;
-  config->quantum_uj = VJ_UJ_PER_MJ;
+  config->domain.measure = TRUE;
+  config->domain.resolution_uj = VJ_UJ_PER_MJ;
   config->curve.gamma_permille = 400;
   return config;
 }
@@ -264,6 +297,10 @@ vj_config_free (VjConfig *config)
     return;
   vj_roots_clear (&config->roots);
   g_free (config->libvirt_uri);
+  g_free (config->proxmox_rundir);
+  g_free (config->pve_dir);
+  g_strfreev (config->qemu_executables);
+  g_clear_pointer (&config->qemu_uids, g_array_unref);
   g_free (config->metrics_listen);
   g_hash_table_unref (config->static_uw);
   g_free (config);
@@ -341,6 +378,30 @@ apply_options (VjConfig *config, const CommandLine *line, GError **error)
   return TRUE;
 }
 
+/* What follows from the other settings where nothing is said. */
+static void
+complete (VjConfig *config)
+{
+  const gboolean session = strstr (config->libvirt_uri, ":///session") != NULL;
+  if (!config->domain.said[VJ_SETTING_INTERVAL])
+    config->domain.interval_us = config->interval_us;
+  if (config->roots.libvirt_rundir != NULL)
+    return;
+  config->roots.libvirt_rundir =
+      session ? g_build_filename (g_get_user_runtime_dir (), "libvirt", "qemu", "run", NULL)
+              : g_strdup ("/run/libvirt/qemu");
+}
+
+gboolean
+vj_config_follows (const VjConfig *config, VjManager manager)
+{
+  const guint automatic = (guint)VJ_MANAGER_LIBVIRT | (guint)VJ_MANAGER_PROXMOX;
+  const guint managers = config->managers != 0 ? config->managers : automatic;
+  if (manager == VJ_MANAGER_LIBVIRT && strcmp (config->libvirt_uri, "none") == 0)
+    return FALSE;
+  return (managers & (guint)manager) != 0;
+}
+
 VjConfig *
 vj_config_parse (int argc, char **argv, GError **error)
 {
@@ -353,5 +414,6 @@ vj_config_parse (int argc, char **argv, GError **error)
     return g_steal_pointer (&config);
   if (!read_file (config, line.file, error) || !apply_options (config, &line, error))
     return NULL;
+  complete (config);
   return g_steal_pointer (&config);
 }

@@ -2,6 +2,7 @@
 #include "host/config_value.h"
 
 #include <gio/gio.h>
+#include <pwd.h>
 #include <string.h>
 
 #include "common/duration.h"
@@ -83,14 +84,126 @@ vj_value_listen (gpointer field, const char *value, GError **error)
   return TRUE;
 }
 
+/* NULL: a word is empty. */
+static char **
+split_words (const char *value)
+{
+  g_auto (GStrv) words = g_strsplit (value, ",", -1);
+  for (guint i = 0; words[i] != NULL; i++)
+    if (*g_strstrip (words[i]) == '\0')
+      return NULL;
+  return words[0] != NULL ? g_steal_pointer (&words) : NULL;
+}
+
+gboolean
+vj_value_words (gpointer field, const char *value, GError **error)
+{
+  g_auto (GStrv) words = split_words (value);
+  if (words == NULL)
+    return vj_value_refuse (error, value,
+                            "patterns with commas between them, such as /usr/bin/qemu-system-*");
+  g_strfreev (*(char ***)field);
+  *(char ***)field = g_steal_pointer (&words);
+  return TRUE;
+}
+
+static gboolean
+find_uid (const char *user, guint *ret_uid)
+{
+  guint64 number = 0;
+  const struct passwd *entry = NULL;
+  if (g_ascii_string_to_unsigned (user, 10, 0, G_MAXUINT32 - 1, &number, NULL))
+    {
+      *ret_uid = (guint)number;
+      return TRUE;
+    }
+  entry = getpwnam (user);
+  if (entry == NULL)
+    return FALSE;
+  *ret_uid = entry->pw_uid;
+  return TRUE;
+}
+
+gboolean
+vj_value_users (gpointer field, const char *value, GError **error)
+{
+  static const char allowed[] =
+      "names of users of this machine or their numbers, with commas between them, or any";
+  g_autoptr (GArray) uids = g_array_new (FALSE, FALSE, sizeof (guint));
+  g_auto (GStrv) words = split_words (value);
+  if (words == NULL)
+    return vj_value_refuse (error, value, allowed);
+  for (guint i = 0; strcmp (value, "any") != 0 && words[i] != NULL; i++)
+    {
+      guint uid = 0;
+      if (!find_uid (words[i], &uid))
+        return vj_value_refuse (error, words[i], allowed);
+      g_array_append_val (uids, uid);
+    }
+  g_clear_pointer ((GArray **)field, g_array_unref);
+  *(GArray **)field = g_steal_pointer (&uids);
+  return TRUE;
+}
+
+static gboolean
+add_manager (guint *managers, const char *word)
+{
+  static const struct
+  {
+    const char *name;
+    VjManager manager;
+  } known[] = {
+    { "libvirt", VJ_MANAGER_LIBVIRT },
+    { "proxmox", VJ_MANAGER_PROXMOX },
+    { "qemu", VJ_MANAGER_QEMU },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (known); i++)
+    if (strcmp (word, known[i].name) == 0)
+      {
+        *managers |= (guint)known[i].manager;
+        return TRUE;
+      }
+  return FALSE;
+}
+
+gboolean
+vj_value_managers (gpointer field, const char *value, GError **error)
+{
+  guint managers = 0;
+  gboolean ok = TRUE;
+  g_auto (GStrv) words = split_words (value);
+  for (guint i = 0; words != NULL && strcmp (value, "auto") != 0 && words[i] != NULL; i++)
+    ok = add_manager (&managers, words[i]) && ok;
+  if (words == NULL || !ok)
+    return vj_value_refuse (error, value, "auto, or some of libvirt, proxmox, qemu with commas between them");
+  *(guint *)field = managers;
+  return TRUE;
+}
+
+static gboolean
+choose (gboolean *field, const char *value, const char *const names[2], GError **error)
+{
+  const gboolean first = strcmp (value, names[0]) == 0;
+  g_autofree char *allowed = NULL;
+  if (first || strcmp (value, names[1]) == 0)
+    {
+      *field = first;
+      return TRUE;
+    }
+  allowed = g_strconcat (names[0], ", ", names[1], NULL);
+  return vj_value_refuse (error, value, allowed);
+}
+
 gboolean
 vj_value_yes_no (gpointer field, const char *value, GError **error)
 {
-  const gboolean yes = strcmp (value, "yes") == 0;
-  if (!yes && strcmp (value, "no") != 0)
-    return vj_value_refuse (error, value, "yes, no");
-  *(gboolean *)field = yes;
-  return TRUE;
+  return choose (field, value, (const char *const[]){ "yes", "no" }, error);
+}
+
+gboolean
+vj_value_lifetime (gpointer field, const char *value, GError **error)
+{
+  return choose (field, value, (const char *const[]){ "forever", "run" }, error);
 }
 
 gboolean

@@ -11,8 +11,15 @@ typedef gboolean (*VjValueSet) (gpointer field, const char *value, GError **erro
 gboolean vj_value_path (gpointer field, const char *value, GError **error);
 gboolean vj_value_uri (gpointer field, const char *value, GError **error);
 gboolean vj_value_listen (gpointer field, const char *value, GError **error);
-/* A gboolean: "yes" or "no". */
+/* A char **: words between commas, one at least. */
+gboolean vj_value_words (gpointer field, const char *value, GError **error);
+/* A GArray * of guint: names or numbers of users between commas; "any": empty. */
+gboolean vj_value_users (gpointer field, const char *value, GError **error);
+/* A guint of VjManager flags: names between commas; "auto": 0. */
+gboolean vj_value_managers (gpointer field, const char *value, GError **error);
+/* A gboolean: "yes" or "no"; "forever" or "run". */
 gboolean vj_value_yes_no (gpointer field, const char *value, GError **error);
+gboolean vj_value_lifetime (gpointer field, const char *value, GError **error);
 /* VjSourceChoice, VjStaticPolicy, VjCurveKind, VjStacking */
 gboolean vj_value_source (gpointer field, const char *value, GError **error);
 gboolean vj_value_static_policy (gpointer field, const char *value, GError **error);

@@ -75,8 +75,15 @@ assert_defaults (const VjConfig *config)
   assert_int_equal (config->max_power_uw, VJ_POWERCAP_MAX_POWER_UW);
   assert_int_equal (config->model_idle_uw, 0);
   assert_int_equal (config->model_full_uw, 0);
-  assert_int_equal (config->quantum_uj, VJ_UJ_PER_MJ);
-  assert_int_equal (config->static_policy, VJ_STATIC_SEPARATE);
+  assert_int_equal (config->domain.measure, TRUE);
+  assert_int_equal (config->domain.interval_us, VJ_US_PER_S);
+  assert_int_equal (config->domain.resolution_uj, VJ_UJ_PER_MJ);
+  assert_int_equal (config->domain.static_policy, VJ_STATIC_SEPARATE);
+  assert_int_equal (config->managers, 0);
+  assert_false (config->counter_forever);
+  assert_string_equal (config->proxmox_rundir, "/run/qemu-server");
+  assert_string_equal (config->pve_dir, "/etc/pve");
+  assert_int_equal (g_strv_length (config->qemu_executables), 4);
   assert_int_equal (config->curve.kind, VJ_CURVE_LINEAR);
   assert_int_equal (config->curve.gamma_permille, 400);
   assert_int_equal (config->curve.stacking, VJ_STACKING_LONGEST_LIVED);
@@ -98,12 +105,13 @@ static void
 test_options (void **state)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (VjConfig) config =
-      parse_text (*state, "", -1,
-                  "--interval 200ms --source model --metrics-listen '[::1]:9177' --libvirt-uri none "
-                  "--libvirt-rundir /a --sysfs /b --procfs=/c --cgroupfs /d --runtime-dir /e --state-dir /f "
-                  "--static-policy even",
-                  &error);
+  g_autoptr (VjConfig) config = parse_text (
+      *state, "", -1,
+      "--interval 200ms --source model --metrics-listen '[::1]:9177' --libvirt-uri none "
+      "--libvirt-rundir /a --sysfs /b --procfs=/c --cgroupfs /d --runtime-dir /e --state-dir /f "
+      "--static-policy even --manager 'libvirt, qemu' --counter-lifetime forever --proxmox-rundir /g "
+      "--pve-dir /h --qemu-executables /a,/b-* --qemu-users root,4711",
+      &error);
   assert_null (error);
   assert_int_equal (config->interval_us, 200 * VJ_US_PER_MS);
   assert_int_equal (config->source, VJ_SOURCE_MODEL);
@@ -115,7 +123,18 @@ test_options (void **state)
   assert_string_equal (config->roots.cgroupfs, "/d");
   assert_string_equal (config->roots.runtime_dir, "/e");
   assert_string_equal (config->roots.state_dir, "/f");
-  assert_int_equal (config->static_policy, VJ_STATIC_EVEN);
+  assert_int_equal (config->domain.static_policy, VJ_STATIC_EVEN);
+  assert_true (config->domain.said[VJ_SETTING_STATIC_POLICY]);
+  assert_false (config->domain.said[VJ_SETTING_INTERVAL]);
+  assert_int_equal (config->domain.interval_us, 200 * VJ_US_PER_MS);
+  assert_int_equal (config->managers, VJ_MANAGER_LIBVIRT | VJ_MANAGER_QEMU);
+  assert_true (config->counter_forever);
+  assert_string_equal (config->proxmox_rundir, "/g");
+  assert_string_equal (config->pve_dir, "/h");
+  assert_string_equal (config->qemu_executables[1], "/b-*");
+  assert_int_equal (config->qemu_uids->len, 2);
+  assert_int_equal (g_array_index (config->qemu_uids, guint, 0), 0);
+  assert_int_equal (g_array_index (config->qemu_uids, guint, 1), 4711);
 }
 
 static void
@@ -157,6 +176,8 @@ test_file (void **state)
                      "max-watts = 350.25\n"
                      "[guest]\n"
                      "resolution = 1uJ\n"
+                     "interval = 5s\n"
+                     "measure = no\n"
                      "[attribution]\n"
                      "static-policy = allocation\n"
                      "curve = gamma\n"
@@ -178,8 +199,12 @@ test_file (void **state)
   assert_int_equal (config->model_idle_uw, 7 * VJ_UW_PER_W);
   assert_int_equal (config->model_full_uw, 7 * VJ_UW_PER_W);
   assert_int_equal (config->max_power_uw, 350250000);
-  assert_int_equal (config->quantum_uj, 1);
-  assert_int_equal (config->static_policy, VJ_STATIC_ALLOCATION);
+  assert_int_equal (config->domain.resolution_uj, 1);
+  assert_int_equal (config->domain.interval_us, 5 * VJ_US_PER_S);
+  assert_false (config->domain.measure);
+  assert_int_equal (config->domain.static_policy, VJ_STATIC_ALLOCATION);
+  for (guint i = 0; i < VJ_N_SETTINGS; i++)
+    assert_true (config->domain.said[i]);
   assert_int_equal (config->curve.kind, VJ_CURVE_GAMMA);
   assert_int_equal (config->curve.gamma_permille, 725);
   assert_int_equal (config->curve.stacking, VJ_STACKING_LARGEST);
@@ -196,6 +221,55 @@ test_options_win_over_the_file (void **state)
   assert_int_equal (config->interval_us, 3 * VJ_US_PER_S);
   assert_null (config->metrics_listen);
   assert_string_equal (config->roots.sysfs, "/from-file");
+}
+
+static void
+test_managers (void **state)
+{
+  static const struct
+  {
+    const char *options;
+    gboolean libvirt;
+    gboolean proxmox;
+    gboolean qemu;
+  } cases[] = {
+    { "", TRUE, TRUE, FALSE },
+    { "--manager auto", TRUE, TRUE, FALSE },
+    { "--libvirt-uri none", FALSE, TRUE, FALSE },
+    { "--manager qemu", FALSE, FALSE, TRUE },
+    { "--manager qemu,proxmox,libvirt", TRUE, TRUE, TRUE },
+    { "--manager libvirt --libvirt-uri none", FALSE, FALSE, FALSE },
+    { "--manager qemu --manager auto", TRUE, TRUE, FALSE },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (VjConfig) config = parse_text (*state, "", -1, cases[i].options, NULL);
+      print_message ("%s\n", cases[i].options);
+      assert_int_equal (vj_config_follows (config, VJ_MANAGER_LIBVIRT), cases[i].libvirt);
+      assert_int_equal (vj_config_follows (config, VJ_MANAGER_PROXMOX), cases[i].proxmox);
+      assert_int_equal (vj_config_follows (config, VJ_MANAGER_QEMU), cases[i].qemu);
+    }
+}
+
+static void
+test_pid_files_of_a_session_are_the_users (void **state)
+{
+  g_autofree char *expected = g_build_filename (g_get_user_runtime_dir (), "libvirt", "qemu", "run", NULL);
+  g_autoptr (VjConfig) session = parse_text (*state, "", -1, "--libvirt-uri qemu:///session", NULL);
+  g_autoptr (VjConfig) said =
+      parse_text (*state, "", -1, "--libvirt-uri qemu:///session --libvirt-rundir /a", NULL);
+  assert_string_equal (session->roots.libvirt_rundir, expected);
+  assert_string_equal (said->roots.libvirt_rundir, "/a");
+}
+
+static void
+test_any_user (void **state)
+{
+  g_autoptr (VjConfig) nothing = parse_text (*state, "", -1, "", NULL);
+  g_autoptr (VjConfig) any = parse_text (*state, "", -1, "--qemu-users root --qemu-users any", NULL);
+  assert_null (nothing->qemu_uids);
+  assert_non_null (any->qemu_uids);
+  assert_int_equal (any->qemu_uids->len, 0);
 }
 
 typedef struct
@@ -256,6 +330,15 @@ static const BadFile bad_files[] = {
   { "[powercap]\nmax-watts = 0\n", 2, "max-watts: \"0\"", "1 to 1000000" },
   { "[model]\nidle-watts = 50\nfull-watts = 20\n", 3, "idle-watts is more", "at most" },
   { "[model]\nfull-watts = 20\nidle-watts = 50\n", 3, "idle-watts is more", "at most" },
+  { "[agent]\nmanager = xen\n", 2, "manager: \"xen\"", "libvirt, proxmox, qemu" },
+  { "[agent]\nmanager = libvirt,\n", 2, "manager: \"libvirt,\"", "libvirt, proxmox, qemu" },
+  { "[agent]\nmanager = auto, qemu\n", 2, "manager: \"auto, qemu\"", "libvirt, proxmox, qemu" },
+  { "[agent]\ncounter-lifetime = boot\n", 2, "counter-lifetime: \"boot\"", "forever, run" },
+  { "[agent]\nqemu-executables = ,\n", 2, "qemu-executables: \",\"", "commas" },
+  { "[agent]\nqemu-users = no-such-user\n", 2, "qemu-users: \"no-such-user\"", "any" },
+  { "[agent]\nqemu-users =\n", 2, "qemu-users: \"\"", "any" },
+  { "[guest]\nmeasure = maybe\n", 2, "measure: \"maybe\"", "yes, no" },
+  { "[guest]\ninterval = 10ms\n", 2, "interval: \"10ms\"", "100ms to 60s" },
   { "[guest]\nresolution = 1\n", 2, "resolution: \"1\"", "1mJ" },
   { "[guest]\nresolution = 0mJ\n", 2, "resolution: \"0mJ\"", "1uJ to 1J" },
   { "[guest]\nresolution = 2J\n", 2, "resolution: \"2J\"", "1uJ to 1J" },
@@ -429,6 +512,9 @@ main (void)
     cmocka_unit_test (test_version_reads_nothing),
     cmocka_unit_test (test_file),
     cmocka_unit_test (test_options_win_over_the_file),
+    cmocka_unit_test (test_managers),
+    cmocka_unit_test (test_pid_files_of_a_session_are_the_users),
+    cmocka_unit_test (test_any_user),
     cmocka_unit_test (test_bad_files),
     cmocka_unit_test (test_bad_bytes),
     cmocka_unit_test (test_bad_options),
