@@ -8,23 +8,35 @@
 #include "common/http.h"
 #include "host/api.h"
 
-gboolean
-vj_cli_options (const GOptionEntry *entries, const char *summary, int argc, char **argv)
+char **
+vj_cli_arguments (const GOptionEntry *entries, const char *parameters, const char *summary, int argc,
+                  char **argv)
 {
   g_autofree char *name = g_strdup_printf ("virtjoule %s", argv[0]);
-  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GOptionContext) context = g_option_context_new (parameters);
   g_autoptr (GError) error = NULL;
   g_set_prgname (name);
   g_option_context_set_summary (context, summary);
   g_option_context_add_main_entries (context, entries, NULL);
-  gboolean parsed = g_option_context_parse (context, &argc, &argv, &error);
-  if (parsed && argc <= 1)
-    return TRUE;
-  if (parsed)
-    g_printerr ("%s: unexpected argument \"%s\"; %s --help lists what is allowed\n", name, argv[1], name);
-  else
-    g_printerr ("%s: %s; %s --help lists what is allowed\n", name, error->message, name);
-  return FALSE;
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    {
+      g_printerr ("%s: %s; %s --help lists what is allowed\n", name, error->message, name);
+      return NULL;
+    }
+  argv +=
+      argc > 1 && strcmp (argv[1], "--") == 0 ? 2 : 1; /* GLib leaves it before what looks like an option */
+  return g_strdupv (argv);
+}
+
+gboolean
+vj_cli_options (const GOptionEntry *entries, const char *summary, int argc, char **argv)
+{
+  const char *verb = argv[0];
+  g_auto (GStrv) rest = vj_cli_arguments (entries, NULL, summary, argc, argv);
+  if (rest != NULL && rest[0] != NULL)
+    g_printerr ("virtjoule %s: unexpected argument \"%s\"; virtjoule %s --help lists what is allowed\n", verb,
+                rest[0], verb);
+  return rest != NULL && rest[0] == NULL;
 }
 
 char *

@@ -23,6 +23,10 @@ char *vj_cli_status_text (const char *json, GError **error);
 
 /* What verbs share. Parses a verb's options, which take no further arguments. On failure the error is shown. */
 gboolean vj_cli_options (const GOptionEntry *entries, const char *summary, int argc, char **argv);
+/* The same for a verb that takes arguments, which parameters shows in its --help ("DOMAIN..."). They are the caller's; NULL
+ * if an error was shown. */
+char **vj_cli_arguments (const GOptionEntry *entries, const char *parameters, const char *summary, int argc,
+                         char **argv);
 /* GET path from the agent. GONE: none answers. */
 char *vj_cli_get (const char *runtime_dir, const char *path, GError **error);
 /* Prints text, or the error if text is NULL. Returns the exit status. */
