@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/libvirt_connection.h"
 
+#include "host/libvirt_metadata.h"
 #include "host/libvirt_xml.h"
 #include "host/pidfile.h"
 
@@ -13,7 +14,16 @@
 #define PORT_NAME        "org.virtjoule.energy.0"
 #define KEEPALIVE_S      5
 #define KEEPALIVE_MISSES 3
-#define N_EVENTS         3
+
+enum
+{
+  LIFECYCLE,
+  REBOOT,
+  DEVICE_ADDED,
+  DEVICE_REMOVED,
+  METADATA_CHANGE,
+  N_EVENTS
+};
 
 /* Referred to by its owner, by a running worker and by each of libvirt's event registrations. */
 struct VjLibvirtConnection
@@ -132,25 +142,57 @@ start_job (VjLibvirtConnection *connection, void (*run) (Job *), void (*done) (c
 
 /* On the main thread, since libvirt's event loop runs there. */
 static void
-tell_change (VjLibvirtConnection *connection, virDomainPtr domain, gboolean stopped)
+tell (const VjLibvirtConnection *connection, virDomainPtr domain, VjLibvirtEvent event)
 {
   char uuid[VIR_UUID_STRING_BUFLEN];
 
   if (connection->funcs && virDomainGetUUIDString (domain, uuid) == 0)
-    connection->funcs->changed (uuid, stopped, connection->user_data);
+    connection->funcs->happened (uuid, event, connection->user_data);
+}
+
+/* A renamed domain is said to be undefined by its old name and defined by its new one. */
+static VjLibvirtEvent
+event_of (int event, int detail)
+{
+  switch (event)
+    {
+    case VIR_DOMAIN_EVENT_STOPPED:
+      return VJ_LIBVIRT_STOPPED;
+    case VIR_DOMAIN_EVENT_SHUTDOWN:
+      return VJ_LIBVIRT_ENDING;
+    case VIR_DOMAIN_EVENT_DEFINED:
+      return VJ_LIBVIRT_DEFINED;
+    case VIR_DOMAIN_EVENT_UNDEFINED:
+      return detail == VIR_DOMAIN_EVENT_UNDEFINED_RENAMED ? VJ_LIBVIRT_CHANGED : VJ_LIBVIRT_UNDEFINED;
+    default:
+      return VJ_LIBVIRT_CHANGED;
+    }
 }
 
 static int
 on_lifecycle (virConnectPtr handle, virDomainPtr domain, int event, int detail, void *connection)
 {
-  tell_change (connection, domain, event == VIR_DOMAIN_EVENT_STOPPED);
+  tell (connection, domain, event_of (event, detail));
   return 0;
+}
+
+static void
+on_reboot (virConnectPtr handle, virDomainPtr domain, void *connection)
+{
+  tell (connection, domain, VJ_LIBVIRT_CHANGED);
 }
 
 static void
 on_device (virConnectPtr handle, virDomainPtr domain, const char *alias, void *connection)
 {
-  tell_change (connection, domain, FALSE);
+  tell (connection, domain, VJ_LIBVIRT_CHANGED);
+}
+
+static void
+on_metadata (virConnectPtr handle, virDomainPtr domain, int type, const char *namespace, void *connection)
+{
+  if (type == VIR_DOMAIN_METADATA_ELEMENT && g_strcmp0 (namespace, VJ_SETTINGS_NAMESPACE) == 0)
+    tell (connection, domain, VJ_LIBVIRT_CHANGED);
 }
 
 static const char *
@@ -189,16 +231,33 @@ on_closed (virConnectPtr handle, int reason, void *data)
 
 /* --- opening and closing --- */
 
-/* Gives libvirt a reference of its own, which it drops when the registration ends: not before it is ended here. */
-static int
-register_event (VjLibvirtConnection *connection, int event, virConnectDomainEventGenericCallback callback)
+static const struct
 {
-  const int id = virConnectDomainEventRegisterAny (connection->handle, NULL, event, callback, connection,
-                                                   connection_unref);
+  int id;
+  virConnectDomainEventGenericCallback callback;
+} events[N_EVENTS] = {
+  [LIFECYCLE] = { VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK (on_lifecycle) },
+  [REBOOT] = { VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK (on_reboot) },
+  [DEVICE_ADDED] = { VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK (on_device) },
+  [DEVICE_REMOVED] = { VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK (on_device) },
+  [METADATA_CHANGE] = { VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK (on_metadata) },
+};
 
-  if (id >= 0)
-    connection_ref (connection);
-  return id;
+/* Gives libvirt a reference of its own for each, which it drops when the registration ends: not before it is ended here.
+ * Only life itself must be told; what a driver does not offer is -1. */
+static gboolean
+register_events (VjLibvirtConnection *connection)
+{
+  for (gsize i = 0; i < N_EVENTS; i++)
+    {
+      connection->events[i] = virConnectDomainEventRegisterAny (
+          connection->handle, NULL, events[i].id, events[i].callback, connection, connection_unref);
+      if (connection->events[i] >= 0)
+        connection_ref (connection);
+      else if (i == LIFECYCLE)
+        return FALSE;
+    }
+  return TRUE;
 }
 
 /* Best effort: drivers without a connection to lose (test:///) offer neither. They also say that they registered the
@@ -214,20 +273,11 @@ static void
 run_open (Job *job)
 {
   VjLibvirtConnection *connection = job->connection;
-  int *events = connection->events;
 
   connection->handle = virConnectOpenReadOnly (connection->uri);
   if (connection->handle)
-    {
-      register_loss (connection);
-      events[1] = register_event (connection, VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
-                                  VIR_DOMAIN_EVENT_CALLBACK (on_device));
-      events[2] = register_event (connection, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
-                                  VIR_DOMAIN_EVENT_CALLBACK (on_device));
-      events[0] = register_event (connection, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                  VIR_DOMAIN_EVENT_CALLBACK (on_lifecycle));
-    }
-  if (events[0] < 0)
+    register_loss (connection);
+  if (!connection->handle || !register_events (connection))
     job->error = g_strdup (virGetLastErrorMessage ());
 }
 
@@ -301,7 +351,17 @@ state_of (int state)
     }
 }
 
-/* A domain may vanish between two calls; its end then comes as an event. */
+static void
+read_xml (VjDomainInfo *info, const char *xml)
+{
+  info->channel_path = vj_libvirt_xml_channel_path (xml, PORT_NAME);
+  info->channel_connects = !info->channel_path && vj_libvirt_xml_channel_connects (xml, PORT_NAME);
+  info->vcpus = vj_libvirt_xml_vcpus (xml);
+  vj_libvirt_metadata_read (xml, &info->settings, &info->settings_problem);
+}
+
+/* A domain may vanish between two calls; its end then comes as an event. Where it runs but its XML cannot be had, what it
+ * says is unknown, and so is the domain: settings must not come and go. */
 static void
 describe (const VjLibvirtConnection *connection, virDomainPtr domain, VjLibvirtFinding *finding)
 {
@@ -320,8 +380,10 @@ describe (const VjLibvirtConnection *connection, virDomainPtr domain, VjLibvirtF
 
   info->pid = vj_pidfile_read (connection->procfs, connection->rundir, info->name);
   xml = virDomainGetXMLDesc (domain, 0);
-  info->channel_path = xml ? vj_libvirt_xml_channel_path (xml, PORT_NAME) : NULL;
-  info->vcpus = xml ? vj_libvirt_xml_vcpus (xml) : 0;
+  if (xml)
+    read_xml (info, xml);
+  else
+    finding->known = FALSE;
   free (xml);
 }
 

@@ -18,14 +18,23 @@ typedef struct
   gboolean known;    /* FALSE: libvirt could not tell, the rest means nothing */
 } VjLibvirtFinding;
 
+typedef enum
+{
+  VJ_LIBVIRT_CHANGED,   /* something of it is new: ask */
+  VJ_LIBVIRT_DEFINED,   /* the same; its definition is kept beyond this run */
+  VJ_LIBVIRT_UNDEFINED, /* the same; its definition has gone, it may still run */
+  VJ_LIBVIRT_ENDING,    /* the guest has shut down, QEMU is about to end, or to start over as a reboot */
+  VJ_LIBVIRT_STOPPED
+} VjLibvirtEvent;
+
 /* findings are the connection's, valid during the call. None of these is called from within a function of this module. */
 typedef struct
 {
   void (*opened) (const char *error, gpointer user_data); /* NULL: open, and events are registered */
   void (*listed) (const VjLibvirtFinding *findings, guint n_findings, const char *error, gpointer user_data);
   void (*fetched) (const VjLibvirtFinding *findings, guint n_findings, gpointer user_data);
-  void (*changed) (const char *uuid, gboolean stopped, gpointer user_data); /* an event */
-  void (*lost) (const char *reason, gpointer user_data);                    /* of no use any more: close it */
+  void (*happened) (const char *uuid, VjLibvirtEvent event, gpointer user_data);
+  void (*lost) (const char *reason, gpointer user_data); /* of no use any more: close it */
 } VjLibvirtConnectionFuncs;
 
 /* Once per process, before any other use of libvirt: its event loop becomes the default main context, and its habit of

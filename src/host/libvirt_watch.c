@@ -18,6 +18,7 @@ struct VjLibvirtWatch
   VjLibvirtConnection *connection; /* NULL while waiting for the next attempt */
   GHashTable *known;               /* UUID -> ID of the run: told to be present, and not yet absent */
   GHashTable *dirty;               /* UUIDs of which something happened since they were last asked for */
+  GHashTable *undefined;           /* UUIDs to forget once they do not run */
   gboolean connected;              /* the first list has come */
   gboolean list_due;
   gboolean listed_due;
@@ -136,14 +137,29 @@ report_absent (VjLibvirtWatch *watch, const char *uuid)
     watch->listener->absent (uuid, watch->user_data);
 }
 
+/* libvirt says that it does not run. */
+static void
+report_rest (VjLibvirtWatch *watch, const char *uuid)
+{
+  report_absent (watch, uuid);
+  if (g_hash_table_remove (watch->undefined, uuid) && watch->listener->forgotten)
+    watch->listener->forgotten (uuid, watch->user_data);
+}
+
 /* Whatever happened, the domain is asked for again; an answer that is still under way is void from here on. */
 static void
-on_changed (const char *uuid, gboolean stopped, gpointer user_data)
+on_happened (const char *uuid, VjLibvirtEvent event, gpointer user_data)
 {
   VjLibvirtWatch *watch = user_data;
 
   g_hash_table_add (watch->dirty, g_strdup (uuid));
-  if (stopped)
+  if (event == VJ_LIBVIRT_UNDEFINED)
+    g_hash_table_add (watch->undefined, g_strdup (uuid));
+  if (event == VJ_LIBVIRT_DEFINED)
+    g_hash_table_remove (watch->undefined, uuid);
+  if (event == VJ_LIBVIRT_ENDING && g_hash_table_contains (watch->known, uuid) && watch->listener->ending)
+    watch->listener->ending (uuid, watch->user_data);
+  if (event == VJ_LIBVIRT_STOPPED)
     report_absent (watch, uuid);
   proceed (watch);
 }
@@ -179,6 +195,19 @@ report_missing (VjLibvirtWatch *watch, GHashTable *active)
     }
 }
 
+/* Of domains that were undefined, and ended while nobody told. */
+static void
+ask_for_undefined (VjLibvirtWatch *watch, GHashTable *active)
+{
+  GHashTableIter iter;
+  gpointer uuid;
+
+  g_hash_table_iter_init (&iter, watch->undefined);
+  while (g_hash_table_iter_next (&iter, &uuid, NULL))
+    if (!g_hash_table_contains (active, uuid))
+      g_hash_table_add (watch->dirty, g_strdup (uuid));
+}
+
 /* The first list of a connection asks for every domain; a rescan only for those of which no event has told. */
 static void
 on_listed (const VjLibvirtFinding *findings, guint n_findings, const char *error, gpointer user_data)
@@ -203,6 +232,7 @@ on_listed (const VjLibvirtFinding *findings, guint n_findings, const char *error
   if (!watch->connected)
     report_connected (watch);
   report_missing (watch, active);
+  ask_for_undefined (watch, active);
   proceed (watch);
 }
 
@@ -219,7 +249,7 @@ on_fetched (const VjLibvirtFinding *findings, guint n_findings, gpointer user_da
         continue;
       if (findings[i].id < 0)
         {
-          report_absent (watch, info->uuid);
+          report_rest (watch, info->uuid);
           continue;
         }
       g_hash_table_replace (watch->known, g_strdup (info->uuid), id_pointer (findings[i].id));
@@ -231,21 +261,24 @@ on_fetched (const VjLibvirtFinding *findings, guint n_findings, gpointer user_da
 static void
 open_connection (VjLibvirtWatch *watch)
 {
-  static const VjLibvirtConnectionFuncs funcs = { on_opened, on_listed, on_fetched, on_changed, on_lost };
+  static const VjLibvirtConnectionFuncs funcs = { on_opened, on_listed, on_fetched, on_happened, on_lost };
 
   watch->connection = vj_libvirt_connection_open (watch->uri, &watch->roots, &funcs, watch);
 }
 
-static gboolean
-on_rescan (gpointer data)
+static void
+look_again (VjLibvirtWatch *watch)
 {
-  VjLibvirtWatch *watch = data;
+  if (!watch->connected)
+    return;
+  watch->list_due = TRUE;
+  proceed (watch);
+}
 
-  if (watch->connected)
-    {
-      watch->list_due = TRUE;
-      proceed (watch);
-    }
+static gboolean
+on_rescan (gpointer watch)
+{
+  look_again (watch);
   return G_SOURCE_CONTINUE;
 }
 
@@ -268,6 +301,7 @@ vj_libvirt_watch_new (const char *uri, const VjRoots *roots, const VjDomainListe
   watch->user_data = user_data;
   watch->known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   watch->dirty = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  watch->undefined = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   watch->retry_s = RETRY_MIN_S;
   watch->rescan_source = g_timeout_add_seconds (RESCAN_S, on_rescan, watch);
   open_connection (watch);
@@ -285,10 +319,22 @@ vj_libvirt_watch_free (VjLibvirtWatch *watch)
     vj_libvirt_connection_close_and_wait (watch->connection, CLOSE_MS);
   g_hash_table_unref (watch->known);
   g_hash_table_unref (watch->dirty);
+  g_hash_table_unref (watch->undefined);
   g_free (watch->complaint);
   g_free (watch->uri);
   vj_roots_clear (&watch->roots);
   g_free (watch);
+}
+
+void
+vj_libvirt_watch_poke (VjLibvirtWatch *watch)
+{
+  look_again (watch);
+  if (!watch->retry_source || watch->retry_s == RETRY_MIN_S)
+    return;
+  g_source_remove (watch->retry_source);
+  watch->retry_s = RETRY_MIN_S;
+  watch->retry_source = g_timeout_add_seconds (watch->retry_s, on_retry, watch);
 }
 
 gboolean

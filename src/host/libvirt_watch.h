@@ -6,7 +6,9 @@
 
 /* Follows the running domains of one libvirt URI: connects in the background, again and again with backoff (1 s to 30 s).
  * Each connection registers for events first, then lists everything; after a reconnection, domains that are no longer
- * there are told to be absent, and not before. A slow rescan is the safety net. The listener is called on the thread of
+ * there are told to be absent, and not before. A slow rescan is the safety net. A domain is forgotten when it was undefined
+ * while there was a connection, and does not run: at its end, if it ran. One that was never defined (transient) is not:
+ * whoever made it may make it again, as restoring it from a file does. The listener is called on the thread of
  * the default main context, never from within a function of this module. */
 typedef struct VjLibvirtWatch VjLibvirtWatch;
 
@@ -22,4 +24,7 @@ VjLibvirtWatch *vj_libvirt_watch_new (const char *uri, const VjRoots *roots, con
  * later, whatever workers still run. Not to be called from within one. */
 void vj_libvirt_watch_free (VjLibvirtWatch *watch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLibvirtWatch, vj_libvirt_watch_free)
+/* Looks again now, though no event has come: something outside says that there is news. Calls in quick succession are
+ * one look; while there is no connection, they shorten the wait for the next attempt to a second. */
+void vj_libvirt_watch_poke (VjLibvirtWatch *watch);
 gboolean vj_libvirt_watch_is_connected (const VjLibvirtWatch *watch);

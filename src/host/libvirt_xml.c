@@ -6,10 +6,11 @@ typedef struct
   const char *port_name;
   gboolean in_channel;
   gboolean is_unix;
-  gboolean is_bound;
   gboolean is_named;
-  char *path; /* of the channel being read */
-  char *found;
+  char *mode; /* these two of the channel being read */
+  char *path;
+  char *found;       /* where QEMU listens */
+  gboolean connects; /* QEMU connects */
 } Search;
 
 static const char *
@@ -36,8 +37,8 @@ enter_channel (Search *search, const char *type)
 {
   search->in_channel = TRUE;
   search->is_unix = g_strcmp0 (type, "unix") == 0;
-  search->is_bound = FALSE;
   search->is_named = FALSE;
+  g_clear_pointer (&search->mode, g_free);
   g_clear_pointer (&search->path, g_free);
 }
 
@@ -58,7 +59,8 @@ start_element (GMarkupParseContext *context, const char *element, const char **n
     return;
   if (g_str_equal (element, "source"))
     {
-      search->is_bound = g_strcmp0 (attribute (names, values, "mode"), "bind") == 0;
+      g_free (search->mode);
+      search->mode = g_strdup (attribute (names, values, "mode"));
       g_free (search->path);
       search->path = g_strdup (attribute (names, values, "path"));
     }
@@ -68,32 +70,61 @@ start_element (GMarkupParseContext *context, const char *element, const char **n
 }
 
 static void
+leave_channel (Search *search)
+{
+  search->in_channel = FALSE;
+  if (!search->is_unix || !search->is_named || !search->path || !g_path_is_absolute (search->path))
+    return;
+  if (g_strcmp0 (search->mode, "connect") == 0)
+    search->connects = TRUE;
+  if (g_strcmp0 (search->mode, "bind") == 0 && !search->found)
+    search->found = g_steal_pointer (&search->path);
+}
+
+static void
 end_element (GMarkupParseContext *context, const char *element, gpointer user_data, GError **error)
 {
   static const char *const channel[] = { "channel", "devices", "domain", NULL };
   Search *search = user_data;
 
-  if (!search->in_channel || !stack_is (g_markup_parse_context_get_element_stack (context), channel))
-    return;
-  search->in_channel = FALSE;
-  if (!search->found && search->is_unix && search->is_bound && search->is_named && search->path
-      && g_path_is_absolute (search->path))
-    search->found = g_steal_pointer (&search->path);
+  if (search->in_channel && stack_is (g_markup_parse_context_get_element_stack (context), channel))
+    leave_channel (search);
+}
+
+/* Nothing is found in what is not XML to its end. */
+static void
+find_channel (const char *xml, Search *search)
+{
+  static const GMarkupParser parser = { .start_element = start_element, .end_element = end_element };
+  g_autoptr (GMarkupParseContext) context = g_markup_parse_context_new (&parser, 0, search, NULL);
+
+  if (!g_markup_parse_context_parse (context, xml, -1, NULL)
+      || !g_markup_parse_context_end_parse (context, NULL))
+    {
+      g_clear_pointer (&search->found, g_free);
+      search->connects = FALSE;
+    }
+  g_clear_pointer (&search->mode, g_free);
+  g_clear_pointer (&search->path, g_free);
 }
 
 char *
 vj_libvirt_xml_channel_path (const char *xml, const char *port_name)
 {
-  static const GMarkupParser parser = { .start_element = start_element, .end_element = end_element };
   Search search = { .port_name = port_name };
-  g_autoptr (GMarkupParseContext) context = g_markup_parse_context_new (&parser, 0, &search, NULL);
-  gboolean whole = g_markup_parse_context_parse (context, xml, -1, NULL)
-                   && g_markup_parse_context_end_parse (context, NULL);
 
-  g_free (search.path);
-  if (!whole)
-    g_clear_pointer (&search.found, g_free);
+  find_channel (xml, &search);
   return search.found;
+}
+
+gboolean
+vj_libvirt_xml_channel_connects (const char *xml, const char *port_name)
+{
+  Search search = { .port_name = port_name };
+
+  find_channel (xml, &search);
+  g_free (search.found);
+  return search.connects;
 }
 
 typedef struct

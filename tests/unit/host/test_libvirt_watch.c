@@ -38,12 +38,38 @@ record (Fixture *fixture, char *event)
   g_ptr_array_add (fixture->events, event);
 }
 
+static const char *
+channel_of (const VjDomainInfo *info)
+{
+  if (info->channel_connects)
+    return "connects";
+  return info->channel_path ? info->channel_path : "none";
+}
+
 static void
 on_present (const VjDomainInfo *info, gpointer user_data)
 {
-  record (user_data, g_strdup_printf ("present %s %s %s pid=%d channel=%s", info->name, info->manager,
-                                      vj_domain_state_name (info->state), info->pid,
-                                      info->channel_path ? info->channel_path : "none"));
+  GString *event = g_string_new (NULL);
+
+  assert_string_equal (info->id, info->uuid);
+  g_string_printf (event, "present %s %s %s pid=%d channel=%s", info->name, info->manager,
+                   vj_domain_state_name (info->state), info->pid, channel_of (info));
+  for (guint i = 0; i < VJ_N_SETTINGS; i++)
+    {
+      g_autofree char *value = vj_domain_settings_text (&info->settings, (VjSetting)i);
+
+      if (info->settings.said[i])
+        g_string_append_printf (event, " %s=%s", vj_setting_name ((VjSetting)i), value);
+    }
+  if (info->settings_problem)
+    g_string_append_printf (event, " (%s)", info->settings_problem);
+  record (user_data, g_string_free (event, FALSE));
+}
+
+static void
+on_forgotten (const char *id, gpointer user_data)
+{
+  record (user_data, g_strdup_printf ("forgotten %s", id));
 }
 
 static void
@@ -65,7 +91,11 @@ on_connection (gboolean connected, const char *message, gpointer user_data)
 }
 
 static const VjDomainListener listener = {
-  .present = on_present, .absent = on_absent, .listed = on_listed, .connection = on_connection
+  .present = on_present,
+  .absent = on_absent,
+  .forgotten = on_forgotten,
+  .listed = on_listed,
+  .connection = on_connection,
 };
 
 static int
@@ -154,6 +184,24 @@ stop_domain (virDomainPtr domain)
 {
   assert_int_equal (virDomainDestroy (domain), 0);
   virDomainFree (domain);
+}
+
+static virDomainPtr
+define_domain (Fixture *fixture, const char *xml)
+{
+  virDomainPtr domain = virDomainDefineXML (fixture->control, xml);
+
+  assert_non_null (domain);
+  return domain;
+}
+
+/* No event since the last wait begins so. Later ones may: wait for one that comes after what is feared. */
+static void
+assert_none (const Fixture *fixture, const char *start)
+{
+  for (guint i = 0; i < fixture->events->len; i++)
+    if (g_str_has_prefix (g_ptr_array_index (fixture->events, i), start))
+      fail_msg ("event \"%s\"", (const char *)g_ptr_array_index (fixture->events, i));
 }
 
 /* A hypervisor of its own, with domain "named" that has an energy channel. */
@@ -279,6 +327,160 @@ many_domains_are_told_before_listed (void **state)
 }
 
 static void
+undefined_domain_is_forgotten (void **state)
+{
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  domain = define_domain (fixture, DOMAIN_XML ("a", UUID_A));
+  assert_int_equal (virDomainUndefine (domain), 0);
+  wait_for (fixture, "forgotten " UUID_A);
+  virDomainFree (domain);
+}
+
+static void
+domain_undefined_while_it_runs_is_forgotten_at_its_end (void **state)
+{
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  domain = define_domain (fixture, DOMAIN_XML ("a", UUID_A));
+  assert_int_equal (virDomainCreate (domain), 0);
+  wait_for (fixture, "present a");
+  assert_int_equal (virDomainUndefine (domain), 0);
+  wait_for (fixture, "present a");
+  assert_none (fixture, "absent");
+  assert_none (fixture, "forgotten");
+  stop_domain (domain);
+  wait_for (fixture, "absent " UUID_A);
+  wait_for (fixture, "forgotten " UUID_A);
+}
+
+static void
+domain_defined_again_is_not_forgotten (void **state)
+{
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  domain = define_domain (fixture, DOMAIN_XML ("a", UUID_A));
+  assert_int_equal (virDomainCreate (domain), 0);
+  wait_for (fixture, "present a");
+  assert_int_equal (virDomainUndefine (domain), 0);
+  virDomainFree (define_domain (fixture, DOMAIN_XML ("a", UUID_A)));
+  assert_int_equal (virDomainDestroy (domain), 0);
+  wait_for (fixture, "absent " UUID_A);
+  assert_int_equal (virDomainCreate (domain), 0);
+  wait_for (fixture, "present a");
+  assert_int_equal (virDomainDestroy (domain), 0);
+  wait_for (fixture, "absent " UUID_A);
+  stop_domain (start_domain (fixture, DOMAIN_XML ("b", UUID_B)));
+  assert_none (fixture, "forgotten");
+  assert_int_equal (virDomainUndefine (domain), 0);
+  wait_for (fixture, "forgotten " UUID_A);
+  virDomainFree (domain);
+}
+
+/* Who made it may make it again, as restoring it from a file does. */
+static void
+transient_domain_is_not_forgotten (void **state)
+{
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  domain = start_domain (fixture, DOMAIN_XML ("a", UUID_A));
+  wait_for (fixture, "present a");
+  stop_domain (domain);
+  wait_for (fixture, "absent " UUID_A);
+  domain = start_domain (fixture, DOMAIN_XML ("b", UUID_B));
+  while (fixture->events->len == 0
+         || !g_str_has_prefix (g_ptr_array_index (fixture->events, fixture->events->len - 1), "present b"))
+    g_main_context_iteration (NULL, TRUE);
+  assert_none (fixture, "forgotten");
+  stop_domain (domain);
+}
+
+static void
+renamed_domain_keeps_its_identity (void **state)
+{
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  domain = define_domain (fixture, DOMAIN_XML ("before", UUID_A));
+  assert_int_equal (virDomainCreate (domain), 0);
+  wait_for (fixture, "present before");
+  assert_int_equal (virDomainDestroy (domain), 0);
+  wait_for (fixture, "absent " UUID_A);
+  assert_int_equal (virDomainRename (domain, "after", 0), 0);
+  assert_int_equal (virDomainCreate (domain), 0);
+  wait_for (fixture, "present after");
+  assert_none (fixture, "forgotten");
+  assert_none (fixture, "present before");
+  assert_int_equal (virDomainDestroy (domain), 0);
+  assert_int_equal (virDomainUndefine (domain), 0);
+  wait_for (fixture, "forgotten " UUID_A);
+  virDomainFree (domain);
+}
+
+static void
+settings_follow_the_metadata (void **state)
+{
+  static const struct
+  {
+    const char *metadata;
+    const char *told;
+  } changes[] = {
+    { "<settings interval='5s' resolution='10mJ'/>", " interval=5s resolution=10mJ" },
+    { "<settings measure='no' colour='red'/>", " measure=no (\"colour\" is not allowed" },
+    { NULL, "" },
+  };
+  Fixture *fixture = *state;
+  virDomainPtr domain;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  domain = start_domain (fixture, DOMAIN_XML ("a", UUID_A));
+  wait_for (fixture, "present a libvirt running pid=0 channel=none");
+  for (gsize i = 0; i < G_N_ELEMENTS (changes); i++)
+    {
+      g_autofree char *told =
+          g_strdup_printf ("present a libvirt running pid=0 channel=none%s", changes[i].told);
+
+      assert_int_equal (virDomainSetMetadata (domain, VIR_DOMAIN_METADATA_ELEMENT, changes[i].metadata,
+                                              VJ_SETTINGS_PREFIX, VJ_SETTINGS_NAMESPACE,
+                                              VIR_DOMAIN_AFFECT_LIVE),
+                        0);
+      wait_for (fixture, told);
+    }
+  stop_domain (domain);
+}
+
+static void
+poke_is_a_look_without_an_event (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *uri = g_strdup_printf ("test://%s/node.xml", fixture->root);
+
+  watch (fixture, uri);
+  vj_libvirt_watch_poke (fixture->watch); /* while it is being opened */
+  wait_for (fixture, "down cannot connect");
+  g_free (write_hypervisor (fixture));
+  for (int i = 0; i < 100; i++)
+    vj_libvirt_watch_poke (fixture->watch); /* while it waits to try again */
+  wait_for (fixture, "listed");
+  vj_libvirt_watch_poke (fixture->watch);
+}
+
+static void
 channel_and_pid_are_told (void **state)
 {
   Fixture *fixture = *state;
@@ -347,6 +549,13 @@ main (void)
     watch_test (stop_is_told_once),
     watch_test (quick_lives_leave_the_last_state),
     watch_test (many_domains_are_told_before_listed),
+    watch_test (undefined_domain_is_forgotten),
+    watch_test (domain_undefined_while_it_runs_is_forgotten_at_its_end),
+    watch_test (domain_defined_again_is_not_forgotten),
+    watch_test (transient_domain_is_not_forgotten),
+    watch_test (renamed_domain_keeps_its_identity),
+    watch_test (settings_follow_the_metadata),
+    watch_test (poke_is_a_look_without_an_event),
     watch_test (channel_and_pid_are_told),
     watch_test (connecting_is_tried_again),
     watch_test (freed_watch_is_silent),

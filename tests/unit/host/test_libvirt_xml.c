@@ -7,16 +7,19 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define PORT  "org.virtjoule.energy.0"
-#define BOUND "<source mode='bind' path='/run/a.sock'/>"
-#define NAMED "<target type='virtio' name='" PORT "' state='disconnected'/>"
+#define PORT       "org.virtjoule.energy.0"
+#define BOUND      "<source mode='bind' path='/run/a.sock'/>"
+#define CONNECTING "<source mode='connect' path='/run/a.sock'/>"
+#define NAMED      "<target type='virtio' name='" PORT "' state='disconnected'/>"
 
 typedef struct
 {
   const char *title;
   const char *xml;
-  const char *path;
+  const char *path; /* or CONNECTS */
 } Case;
+
+#define CONNECTS "connects"
 
 static const Case cases[] = {
   { "bound", "<domain><devices><channel type='unix'>" BOUND NAMED "</channel></devices></domain>",
@@ -40,7 +43,24 @@ static const Case cases[] = {
     "</channel></devices></domain></metadata><devices/></domain>",
     NULL },
   { "QEMU connects",
-    "<domain><devices><channel type='unix'><source mode='connect' path='/run/a.sock'/>" NAMED
+    "<domain><devices><channel type='unix'>" CONNECTING NAMED "</channel></devices></domain>", CONNECTS },
+  { "QEMU connects, by a source that says more",
+    "<domain><devices><channel type='unix'><source mode='connect' path='/run/a.sock'>"
+    "<seclabel model='dac' relabel='no'/><reconnect enabled='yes' timeout='2'/></source>" NAMED
+    "</channel></devices></domain>",
+    CONNECTS },
+  { "QEMU connects another port",
+    "<domain><devices><channel type='unix'>" CONNECTING "<target type='virtio' name='x'/></channel>"
+    "<channel type='unix'>" BOUND NAMED "</channel></devices></domain>",
+    "/run/a.sock" },
+  { "QEMU connects, in metadata only",
+    "<domain><metadata><domain><devices><channel type='unix'>" CONNECTING NAMED
+    "</channel></devices></domain></metadata><devices/></domain>",
+    NULL },
+  { "QEMU connects, cut off",
+    "<domain><devices><channel type='unix'>" CONNECTING NAMED "</channel></devices>", NULL },
+  { "neither way",
+    "<domain><devices><channel type='unix'><source path='/run/a.sock'/>" NAMED
     "</channel></devices></domain>",
     NULL },
   { "another type", "<domain><devices><channel type='pty'>" BOUND NAMED "</channel></devices></domain>",
@@ -77,13 +97,11 @@ finds_the_channel (void **state)
   const Case *c = *state;
   g_autofree char *path = vj_libvirt_xml_channel_path (c->xml, PORT);
 
-  if (c->path)
-    {
-      assert_non_null (path);
-      assert_string_equal (path, c->path);
-    }
-  else
+  const gboolean connects = vj_libvirt_xml_channel_connects (c->xml, PORT);
+
+  if (connects)
     assert_null (path);
+  assert_string_equal (connects ? CONNECTS : path ? path : "none", c->path ? c->path : "none");
 }
 
 static void
