@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/notes.h"
+
+#include "common/error.h"
+#include "tempdir.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define LETTERS_32  "abcdefghijklmnopqrstuvwxyz-_.ABC"
+#define LONGEST     "libvirt.started." LETTERS_32 LETTERS_32 LETTERS_32 LETTERS_32
+#define DEADLINE_US (60 * G_USEC_PER_SEC)
+
+typedef struct
+{
+  VjNotes *notes;
+  char *directory;
+  GString *told; /* "manager event subject;" each */
+  guint calls;
+  gboolean free_when_told;
+} Told;
+
+static void
+on_note (const char *manager, const char *event, const char *subject, gpointer user_data)
+{
+  Told *told = user_data;
+
+  told->calls++;
+  g_string_append_printf (told->told, "%s %s %s;", manager, event, subject);
+  if (told->free_when_told)
+    g_clear_pointer (&told->notes, vj_notes_free);
+}
+
+static Told *
+told_new (const char *root)
+{
+  Told *told = g_new0 (Told, 1);
+
+  told->told = g_string_new (NULL);
+  told->directory = g_build_filename (root, VJ_NOTES_DIRECTORY, NULL);
+  told->notes = vj_notes_open (root, on_note, told, NULL);
+  assert_non_null (told->notes);
+  return told;
+}
+
+static void
+told_free (Told *told)
+{
+  g_clear_pointer (&told->notes, vj_notes_free);
+  g_string_free (told->told, TRUE);
+  g_free (told->directory);
+  g_free (told);
+}
+
+static void
+leave (const Told *told, const char *name)
+{
+  g_autofree char *path = g_build_filename (told->directory, name, NULL);
+  const int fd = open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+  assert_true (fd >= 0);
+  close (fd);
+}
+
+static guint
+entries (const char *directory)
+{
+  GDir *dir = g_dir_open (directory, 0, NULL);
+  guint count = 0;
+
+  while (dir && g_dir_read_name (dir))
+    count++;
+  if (dir)
+    g_dir_close (dir);
+  return count;
+}
+
+static gboolean
+wake (gpointer user_data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+/* Runs the main loop until end has been told. */
+static void
+run_until (const Told *told, const char *end)
+{
+  const gint64 deadline = g_get_monotonic_time () + DEADLINE_US;
+  const guint timer = g_timeout_add_seconds (1, wake, NULL);
+
+  while (!g_str_has_suffix (told->told->str, end) && g_get_monotonic_time () < deadline)
+    g_main_context_iteration (NULL, TRUE);
+  g_source_remove (timer);
+  assert_true (g_str_has_suffix (told->told->str, end));
+}
+
+static void
+tells_and_removes (void **state)
+{
+  Told *told = told_new (*state);
+  struct stat status;
+
+  assert_int_equal (stat (told->directory, &status), 0);
+  assert_int_equal (status.st_mode & 07777, 0700);
+  leave (told, "libvirt.started.web-1.example_A");
+  run_until (told, "libvirt started web-1.example_A;");
+  leave (told, "proxmox.post-stop.101");
+  run_until (told, "proxmox post-stop 101;");
+  leave (told, "libvirt.release.");
+  run_until (told, "libvirt release ;");
+  leave (told, LONGEST);
+  run_until (told, "libvirt started " LETTERS_32 LETTERS_32 LETTERS_32 LETTERS_32 ";");
+  assert_int_equal (told->calls, 4);
+  assert_int_equal (entries (told->directory), 0);
+  told_free (told);
+}
+
+static void
+tells_a_name_again (void **state)
+{
+  Told *told = told_new (*state);
+
+  leave (told, "libvirt.started.a");
+  run_until (told, "libvirt started a;");
+  leave (told, "libvirt.started.a");
+  run_until (told, "libvirt started a;libvirt started a;");
+  told_free (told);
+}
+
+static void
+tells_what_was_moved_in (void **state)
+{
+  Told *told = told_new (*state);
+  g_autofree char *aside = g_build_filename (*state, "aside", NULL);
+  g_autofree char *note = g_build_filename (told->directory, "libvirt.started.a", NULL);
+
+  tempdir_write (*state, "aside", "");
+  assert_int_equal (rename (aside, note), 0);
+  run_until (told, "libvirt started a;");
+  told_free (told);
+}
+
+static void
+ignores_other_names (void **state)
+{
+  static const char *const names[] = {
+    "libvirt",
+    "libvirt.",
+    "libvirt.started",
+    "libvirt..a",
+    ".started.a",
+    "xen.started.a",
+    "libvirtd.started.a",
+    "LIBVIRT.started.a",
+    "libvirt.sta_rted.a",
+    "libvirt.started.a b",
+    "libvirt.started.a\nb",
+    "libvirt.started.\xff\xfe",
+    "libvirt.started.$(reboot)",
+    "libvirt.abcdefghijabcdefghijabcdefghijabc.a",
+    LONGEST "0",
+  };
+  Told *told = told_new (*state);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_string_truncate (told->told, 0);
+      leave (told, names[i]);
+      leave (told, "libvirt.started.end");
+      run_until (told, "libvirt started end;");
+    }
+  assert_int_equal (told->calls, G_N_ELEMENTS (names));
+  assert_int_equal (entries (told->directory), 0);
+  told_free (told);
+}
+
+static void
+odd_things_do_no_harm (void **state)
+{
+  Told *told = told_new (*state);
+  g_autofree char *target = g_build_filename (*state, "target", NULL);
+  g_autofree char *link_path = g_build_filename (told->directory, "libvirt.started.link", NULL);
+  g_autofree char *fifo = g_build_filename (told->directory, "libvirt.started.fifo", NULL);
+  g_autofree char *empty = g_build_filename (told->directory, "libvirt.started.empty", NULL);
+
+  tempdir_write (*state, "target", "kept");
+  assert_int_equal (symlink (target, link_path), 0);
+  run_until (told, "libvirt started link;");
+  assert_int_equal (mkfifo (fifo, 0600), 0);
+  run_until (told, "libvirt started fifo;");
+  assert_int_equal (mkdir (empty, 0700), 0);
+  run_until (told, "libvirt started empty;");
+  assert_true (g_file_test (target, G_FILE_TEST_EXISTS));
+  assert_int_equal (entries (told->directory), 0);
+  told_free (told);
+}
+
+static void
+a_full_directory_stays_untold (void **state)
+{
+  Told *told = told_new (*state);
+
+  g_main_context_iteration (NULL, FALSE);
+  tempdir_write (told->directory, "libvirt.started.full/x", "");
+  leave (told, "libvirt.started.end");
+  run_until (told, "libvirt started end;");
+  assert_string_equal (told->told->str, "libvirt started end;");
+  assert_int_equal (entries (told->directory), 1);
+  told_free (told);
+}
+
+static void
+a_flood_becomes_one_note (void **state)
+{
+  const guint n = 5000;
+  Told *told = told_new (*state);
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("libvirt.started.%u", i);
+
+      leave (told, name);
+    }
+  while (entries (told->directory) > 0)
+    g_main_context_iteration (NULL, TRUE);
+  assert_true (g_str_has_suffix (told->told->str, "libvirt  ;proxmox  ;"));
+  /* A look takes 1024 entries, and tells VJ_NOTES_MAX and two. */
+  assert_in_range (told->calls, VJ_NOTES_MAX + 2, (n / 1024 + 1) * (VJ_NOTES_MAX + 2));
+  leave (told, "libvirt.started.end");
+  run_until (told, "libvirt started end;");
+  told_free (told);
+}
+
+static void
+a_queue_that_overflows_loses_nothing (void **state)
+{
+  g_autofree char *text = NULL;
+  Told *told = told_new (*state);
+  g_autofree char *one = g_build_filename (told->directory, "one", NULL);
+  g_autofree char *other = g_build_filename (told->directory, "other", NULL);
+
+  assert_true (g_file_get_contents ("/proc/sys/fs/inotify/max_queued_events", &text, NULL, NULL));
+
+  const guint64 n = g_ascii_strtoull (text, NULL, 10) + 10;
+
+  if (n > 1000000)
+    {
+      told_free (told);
+      skip ();
+    }
+  for (guint64 i = 0; i < n; i++)
+    {
+      /* Two names in turn: the same event twice in a row counts once. */
+      leave (told, i % 2 ? "one" : "other");
+      unlink (i % 2 ? one : other);
+    }
+  leave (told, "libvirt.started.last");
+  run_until (told, "libvirt started last;");
+  told_free (told);
+}
+
+static void
+makes_a_removed_directory_anew (void **state)
+{
+  Told *told = told_new (*state);
+  g_autofree char *moved = g_build_filename (*state, "moved", NULL);
+
+  leave (told, "libvirt.started.lost");
+  tempdir_remove (*state, VJ_NOTES_DIRECTORY);
+  run_until (told, "libvirt  ;proxmox  ;");
+  leave (told, "libvirt.started.a");
+  run_until (told, "libvirt started a;");
+  assert_int_equal (rename (told->directory, moved), 0);
+  run_until (told, "libvirt  ;proxmox  ;");
+  leave (told, "libvirt.started.b");
+  run_until (told, "libvirt started b;");
+  told_free (told);
+}
+
+static void
+removes_what_was_left (void **state)
+{
+  for (guint i = 0; i < 3000; i++)
+    {
+      g_autofree char *name = g_strdup_printf (VJ_NOTES_DIRECTORY "/libvirt.started.%u", i);
+
+      tempdir_write (*state, name, "");
+    }
+
+  Told *told = told_new (*state);
+
+  assert_int_equal (entries (told->directory), 0);
+  leave (told, "libvirt.started.a");
+  run_until (told, "libvirt started a;");
+  assert_int_equal (told->calls, 1);
+  told_free (told);
+}
+
+static void
+may_be_freed_by_a_note (void **state)
+{
+  Told *told = told_new (*state);
+
+  told->free_when_told = TRUE;
+  leave (told, "libvirt.started.a");
+  leave (told, "libvirt.started.b");
+  while (told->notes != NULL)
+    g_main_context_iteration (NULL, TRUE);
+  assert_int_equal (told->calls, 1);
+  told_free (told);
+}
+
+static void
+says_why_it_cannot_open (void **state)
+{
+  g_autofree char *away = g_build_filename (*state, "away", NULL);
+  g_autofree char *directory = g_build_filename (*state, VJ_NOTES_DIRECTORY, NULL);
+  GError *error = NULL;
+
+  assert_null (vj_notes_open (away, on_note, NULL, &error));
+  assert_true (vj_error_is_gone (error));
+  g_clear_error (&error);
+  assert_int_equal (symlink (*state, directory), 0);
+  assert_null (vj_notes_open (*state, on_note, NULL, &error));
+  assert_non_null (strstr (error->message, directory));
+  g_clear_error (&error);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    tempdir_unit_test (tells_and_removes),
+    tempdir_unit_test (tells_a_name_again),
+    tempdir_unit_test (tells_what_was_moved_in),
+    tempdir_unit_test (ignores_other_names),
+    tempdir_unit_test (odd_things_do_no_harm),
+    tempdir_unit_test (a_full_directory_stays_untold),
+    tempdir_unit_test (a_flood_becomes_one_note),
+    tempdir_unit_test (a_queue_that_overflows_loses_nothing),
+    tempdir_unit_test (makes_a_removed_directory_anew),
+    tempdir_unit_test (removes_what_was_left),
+    tempdir_unit_test (may_be_freed_by_a_note),
+    tempdir_unit_test (says_why_it_cannot_open),
+  };
+
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
