@@ -15,6 +15,7 @@ typedef struct
 
 int vj_cli_calibrate_run (const char *runtime_dir, int argc, char **argv);
 int vj_cli_list_run (const char *runtime_dir, int argc, char **argv);
+int vj_cli_proxmox_run (const char *runtime_dir, int argc, char **argv);
 int vj_cli_status_run (const char *runtime_dir, int argc, char **argv);
 
 /* The tables of the agent's documents (virtjoule(1), JSON). Pure. INVALID if json is not of that form. */

@@ -10,6 +10,7 @@ static const VjCliVerb verbs[] = {
   { "list", "Running virtual machines and their energy", vj_cli_list_run },
   { "status", "The agent, its energy sources and the host's zones", vj_cli_status_run },
   { "calibrate", "Measure the static power of the idle host", vj_cli_calibrate_run },
+  { "proxmox", "The channel of Proxmox VE's virtual machines", vj_cli_proxmox_run },
 };
 
 static GOptionContext *
