@@ -132,9 +132,9 @@ rebase_usage (const VjLedger *ledger, VjLedgerZone *zone)
 
 /* Nobody knows who was there during a gap. */
 static gboolean
-shares_static (const VjLedger *ledger, const VjLedgerZone *zone)
+shares_static (const VjLedgerZone *zone)
 {
-  return ledger->static_policy != VJ_STATIC_SEPARATE && !zone->gap && !is_the_machines (zone);
+  return !zone->gap && !is_the_machines (zone);
 }
 
 static void
@@ -152,7 +152,7 @@ settle_zone (VjLedger *ledger, guint index)
   const guint64 owed_before_uj = zone->state.static_owed_uj;
   const VjAttributionResult result = attribute (ledger, zone);
   const guint64 handed_uj =
-      shares_static (ledger, zone) ? vj_ledger_hand_out_static (ledger, zone, result.static_uj) : 0;
+      shares_static (zone) ? vj_ledger_hand_out_static (ledger, zone, result.static_uj) : 0;
   zone->totals.measured_uj += zone->measured_uj;
   zone->totals.attributed_uj += result.attributed_uj + handed_uj;
   zone->totals.attributed_static_uj += handed_uj;

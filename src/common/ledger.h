@@ -43,8 +43,8 @@ void vj_ledger_set_resource (VjLedger *ledger, guint zone, VjResource resource);
  * Within this the remainder's usage is evened out, and usage beyond the machine's is owed by later remainders. 0 if it is
  * not said: the machine's usage is exact, and no less than the consumers' sum, as for memory (eq. 4.11). */
 void vj_ledger_set_debt_limit (VjLedger *ledger, VjResource resource, guint64 limit);
-/* Who bears static energy from now on; nobody, if it is not said. The static energy of a gap, and of an interval in which
- * nobody can bear it, stays apart under every policy. */
+/* Who bears static energy from now on, for consumers without a policy of their own; nobody, if it is not said. The static
+ * energy of a gap, and of an interval in which nobody can bear it, stays apart under every policy. */
 void vj_ledger_set_static_policy (VjLedger *ledger, VjStaticPolicy policy);
 /* How dynamic energy follows usage from now on; linear, if it is not said. */
 void vj_ledger_set_curve (VjLedger *ledger, const VjCurve *curve);
@@ -71,6 +71,12 @@ guint64 vj_account_static_uj (const VjAccount *account, guint zone);
 /* What the policy "allocation" weighs the consumer by. 0 counts as 1, and so does what was never said. */
 #define VJ_ALLOCATION_MAX G_GUINT64_CONSTANT (1000000)
 void vj_account_set_allocation (VjAccount *account, guint64 vcpus);
+/* How this consumer takes part in static energy from now on; as the ledger says, until it is called. Where policies differ,
+ * an interval's static energy is first split among the policies by the number of consumers under each (those that could
+ * bear it: the open ones, and under "proportional" also who was closed in the interval having used energy in it); each
+ * policy then shares its part among its own. The part of "separate", and what a policy's consumers cannot bear, stays
+ * apart. */
+void vj_account_set_static_policy (VjAccount *account, VjStaticPolicy policy);
 guint64 vj_account_usage_ns (const VjAccount *account); /* CPU time, cumulative */
 
 /* One tick: first everybody's usage since the last tick, then each zone's energy, then settle. Amounts of a resource that

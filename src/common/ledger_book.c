@@ -345,6 +345,13 @@ vj_account_set_allocation (VjAccount *account, guint64 vcpus)
   account->allocation = CLAMP (vcpus, 1, VJ_ALLOCATION_MAX);
 }
 
+void
+vj_account_set_static_policy (VjAccount *account, VjStaticPolicy policy)
+{
+  account->has_static_policy = TRUE;
+  account->static_policy = policy;
+}
+
 guint64
 vj_account_usage_ns (const VjAccount *account)
 {

@@ -36,6 +36,7 @@ typedef struct
   guint64 *billed;
   VjCarry *carry;
   VjCarry *static_carry;
+  VjCarry policy_carry[VJ_N_STATIC_POLICIES]; /* of splitting static energy among policies */
 } VjLedgerZone;
 
 struct VjLedger
@@ -60,6 +61,8 @@ struct VjAccount
   gsize index;
   gboolean closed;
   guint64 allocation; /* not 0 */
+  gboolean has_static_policy;
+  VjStaticPolicy static_policy; /* its own */
   char *key;
 };
 
@@ -69,7 +72,7 @@ VjAccount *vj_ledger_get_account (const VjLedger *ledger, gsize index);
 VjLedgerResource *vj_ledger_get_resource (const VjLedger *ledger, VjResource id);
 /* An empty ledger of the same zones and settings. */
 VjLedger *vj_ledger_new_like (const VjLedger *ledger);
-/* Gives accounts their parts of what is static in the zone's interval, by the ledger's policy. part_uj has, and has
+/* Gives accounts their parts of what is static in the zone's interval, by their policies. part_uj has, and has
  * afterwards no longer, the dynamic energy of each account in it. Returns the sum. */
 guint64 vj_ledger_hand_out_static (VjLedger *ledger, VjLedgerZone *zone, guint64 static_uj);
 /* Frees closed accounts that every zone has settled. */

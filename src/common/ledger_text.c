@@ -15,8 +15,9 @@
  *   virtjoule-ledger-3 BIRTHS
  *   zone ID RESOURCE  MEASURED ATTRIBUTED REMAINDER STATIC GAP ATTRIBUTED_STATIC  OWED REST HELD RATE CARRY
  *                     PENDING_BUSY MEASURED ELAPSED PACKAGE WAITED GAP FRESH
+ *                     {POLICY_CARRY}   for each policy; left out where all are 0
  *   account KEY USAGE_NS ALLOCATION BORN {ENERGY STATIC PENDING CARRY STATIC_CARRY}   for each zone, in the order of the
- *                     zone lines
+ *                     zone lines; then the name of its own static policy, if it has one
  *   closed KEY ...    the same, for an account that is closed but not yet settled
  *   end */
 
@@ -52,6 +53,17 @@ put_signed (GString *out, gint64 value)
     put_number (out, (guint64)value, '\0');
 }
 
+/* Nothing is owed among policies where there is but one. */
+static void
+encode_policy_carry (const VjLedgerZone *zone, GString *out)
+{
+  gboolean owed = FALSE;
+  for (gsize i = 0; i < VJ_N_STATIC_POLICIES; i++)
+    owed = owed || zone->policy_carry[i] != 0;
+  for (gsize i = 0; owed && i < VJ_N_STATIC_POLICIES; i++)
+    put_signed (out, zone->policy_carry[i]);
+}
+
 static void
 encode_zone (const VjLedgerZone *zone, GString *out)
 {
@@ -78,6 +90,7 @@ encode_zone (const VjLedgerZone *zone, GString *out)
   put_signed (out, state->remainder_carry);
   for (gsize i = 0; i < G_N_ELEMENTS (after_carry); i++)
     put_u64 (out, after_carry[i]);
+  encode_policy_carry (zone, out);
   g_string_append_c (out, '\n');
 }
 
@@ -99,6 +112,8 @@ encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
       put_signed (out, zone->carry[index]);
       put_signed (out, zone->static_carry[index]);
     }
+  if (account->has_static_policy)
+    g_string_append_printf (out, " %s", vj_static_policy_name (account->static_policy));
   g_string_append_c (out, '\n');
 }
 
@@ -233,6 +248,12 @@ forget_usage (const Decoder *in, VjLedgerZone *zone)
   zone->state.usage_held = zone->state.usage_rate = 0;
 }
 
+static gboolean
+line_goes_on (const Decoder *in)
+{
+  return in->ok && in->at < in->end && *in->at == ' ';
+}
+
 static void
 decode_zone (Decoder *in)
 {
@@ -263,6 +284,9 @@ decode_zone (Decoder *in)
   zone->waited = take_u64 (in, VJ_LEDGER_WAIT_SETTLES);
   zone->gap = take_u64 (in, 1) != 0;
   zone->fresh = take_u64 (in, 1) != 0;
+  if (line_goes_on (in))
+    for (gsize i = 0; i < VJ_N_STATIC_POLICIES; i++)
+      zone->policy_carry[i] = take_carry (in);
   require (in, totals_are_conserved (&zone->totals));
   take_line_end (in);
   if (!same_resource && zone != &dropped)
@@ -289,6 +313,17 @@ decode_column (Decoder *in, VjLedgerZone *zone, gsize index)
 }
 
 static void
+decode_static_policy (Decoder *in, VjAccount *account)
+{
+  if (!line_goes_on (in))
+    return;
+  require (in, take (in, " "));
+  g_autofree char *name = take_word (in);
+  account->has_static_policy = TRUE;
+  require (in, vj_static_policy_parse (name, &account->static_policy));
+}
+
+static void
 decode_account (Decoder *in, gboolean closed)
 {
   g_autofree char *key = take_word (in);
@@ -309,6 +344,7 @@ decode_account (Decoder *in, gboolean closed)
     }
   for (guint i = 0; i < in->columns->len && in->ok; i++)
     decode_column (in, g_ptr_array_index (in->columns, i), index);
+  decode_static_policy (in, account);
   take_line_end (in);
   if (closed)
     vj_ledger_close (in->ledger, account);

@@ -16,6 +16,8 @@ typedef enum
   VJ_STATIC_ALLOCATION,
 } VjStaticPolicy;
 
+#define VJ_N_STATIC_POLICIES (VJ_STATIC_ALLOCATION + 1)
+
 const char *vj_static_policy_name (VjStaticPolicy policy); /* as above */
 /* FALSE, and *ret_policy untouched, for any other name. */
 gboolean vj_static_policy_parse (const char *name, VjStaticPolicy *ret_policy);

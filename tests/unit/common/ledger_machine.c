@@ -186,10 +186,22 @@ measure_all (World *world)
     }
 }
 
+static void
+change_policies (World *world)
+{
+  g_autofree char *key = g_strdup_printf ("k%u", g_rand_int (world->policies) % (world->born + 1));
+  const guint32 policy = g_rand_int (world->policies) % VJ_N_STATIC_POLICIES;
+  VjAccount *account = vj_ledger_find (world->ledger, key);
+  if (account != NULL)
+    vj_account_set_static_policy (account, (VjStaticPolicy)policy);
+}
+
 void
 tick (World *world)
 {
   births_and_deaths (world);
+  if (world->mixed)
+    change_policies (world);
   use_time (world);
   if (g_rand_int (world->rand) % 50 == 0)
     vj_ledger_mark_gap (world->ledger);
@@ -202,7 +214,9 @@ tick (World *world)
 void
 world_init (World *world, guint32 seed)
 {
-  *world = (World){ .rand = g_rand_new_with_seed (seed), .ledger = new_machine (seed % 3 * 19999999) };
+  *world = (World){ .rand = g_rand_new_with_seed (seed),
+                    .policies = g_rand_new_with_seed (seed),
+                    .ledger = new_machine (seed % 3 * 19999999) };
   vj_ledger_set_static_policy (world->ledger, (VjStaticPolicy)(seed / 2 % 4));
   const VjCurve curve = { seed / 8 % 2 == 0 ? VJ_CURVE_LINEAR : VJ_CURVE_GAMMA, 1 + seed * 7 % 1000,
                           seed / 16 % 2 == 0 ? VJ_STACKING_LONGEST_LIVED : VJ_STACKING_LARGEST };
@@ -221,5 +235,6 @@ void
 world_clear (World *world)
 {
   g_rand_free (world->rand);
+  g_rand_free (world->policies);
   vj_ledger_free (world->ledger);
 }

@@ -41,6 +41,8 @@ typedef struct
   VjLedger *ledger;
   guint born;
   guint64 measured_uj[N_ZONES]; /* per zone, handed to the ledger */
+  gboolean mixed;               /* accounts come to policies of their own, and change them */
+  GRand *policies;              /* apart, so that worlds may differ in policies only */
 } World;
 
 void world_init (World *world, guint32 seed);

@@ -16,42 +16,54 @@ pick (World *world)
   return accounts->len == 0 ? NULL : accounts->pdata[g_rand_int (world->rand) % accounts->len];
 }
 
+static void
+check_world_is_conserved (guint32 seed, gboolean mixed)
+{
+  World world;
+  VjZoneTotals before[N_ZONES] = { 0 };
+  world_init (&world, seed);
+  world.mixed = mixed;
+  for (int i = 0; i < 100; i++)
+    {
+      VjAccount *account = pick (&world);
+      g_autofree char *key = account == NULL ? NULL : g_strdup (vj_account_key (account));
+      const guint64 energy_uj = account == NULL ? 0 : vj_account_energy_uj (account, PACKAGE);
+      tick (&world);
+      check_books (world.ledger);
+      account = key == NULL ? NULL : vj_ledger_find (world.ledger, key);
+      assert_true (account == NULL || vj_account_energy_uj (account, PACKAGE) >= energy_uj);
+      for (guint z = 0; z < N_ZONES; z++)
+        {
+          const VjZoneTotals *now = vj_ledger_totals (world.ledger, z);
+          assert_true (now->attributed_uj >= before[z].attributed_uj && now->gap_uj >= before[z].gap_uj);
+          assert_true (now->remainder_uj >= before[z].remainder_uj && now->static_uj >= before[z].static_uj);
+          assert_true (now->measured_uj <= world.measured_uj[z]);
+          before[z] = *now;
+        }
+    }
+  for (guint z = 0; z < N_ZONES; z++)
+    vj_ledger_measure (world.ledger, z, 0, 0, FALSE);
+  vj_ledger_settle (world.ledger);
+  for (guint z = 0; z < N_ZONES; z++)
+    assert_int_equal (vj_ledger_totals (world.ledger, z)->measured_uj, world.measured_uj[z]);
+  assert_false (text_has (world.ledger, "closed"));
+  world_clear (&world);
+}
+
 /* Every policy, curve and order of stacking, and zones of one resource and of several: see world_init (). */
 static void
 test_random_worlds_are_conserved (void **state)
 {
   for (guint32 seed = 1; seed <= 128; seed++)
-    {
-      World world;
-      VjZoneTotals before[N_ZONES] = { 0 };
-      world_init (&world, seed);
-      for (int i = 0; i < 100; i++)
-        {
-          VjAccount *account = pick (&world);
-          g_autofree char *key = account == NULL ? NULL : g_strdup (vj_account_key (account));
-          const guint64 energy_uj = account == NULL ? 0 : vj_account_energy_uj (account, PACKAGE);
-          tick (&world);
-          check_books (world.ledger);
-          account = key == NULL ? NULL : vj_ledger_find (world.ledger, key);
-          assert_true (account == NULL || vj_account_energy_uj (account, PACKAGE) >= energy_uj);
-          for (guint z = 0; z < N_ZONES; z++)
-            {
-              const VjZoneTotals *now = vj_ledger_totals (world.ledger, z);
-              assert_true (now->attributed_uj >= before[z].attributed_uj && now->gap_uj >= before[z].gap_uj);
-              assert_true (now->remainder_uj >= before[z].remainder_uj
-                           && now->static_uj >= before[z].static_uj);
-              assert_true (now->measured_uj <= world.measured_uj[z]);
-              before[z] = *now;
-            }
-        }
-      for (guint z = 0; z < N_ZONES; z++)
-        vj_ledger_measure (world.ledger, z, 0, 0, FALSE);
-      vj_ledger_settle (world.ledger);
-      for (guint z = 0; z < N_ZONES; z++)
-        assert_int_equal (vj_ledger_totals (world.ledger, z)->measured_uj, world.measured_uj[z]);
-      assert_false (text_has (world.ledger, "closed"));
-      world_clear (&world);
-    }
+    check_world_is_conserved (seed, FALSE);
+}
+
+/* Accounts under different policies, which change at random. */
+static void
+test_mixed_worlds_are_conserved (void **state)
+{
+  for (guint32 seed = 1; seed <= 128; seed++)
+    check_world_is_conserved (seed, TRUE);
 }
 
 /* Over 10^5 ticks two accounts of steady usage 1:2 and the host's 4 keep to their shares of 1/7 and 2/7. */
@@ -111,6 +123,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_random_worlds_are_conserved),
+    cmocka_unit_test (test_mixed_worlds_are_conserved),
     cmocka_unit_test (test_nobody_drifts),
     cmocka_unit_test (test_churn_does_not_drift),
   };

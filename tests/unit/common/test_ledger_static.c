@@ -169,6 +169,104 @@ test_static_of_those_who_stay (void **state)
     }
 }
 
+/* 1000 of 2000 are static; five accounts, of which b and c are under "even", d and e under "proportional" (but idle: their
+ * part stays apart), f is "separate". */
+static void
+test_mixed_policies (void **state)
+{
+  static const VjStaticPolicy policies[] = { VJ_STATIC_EVEN, VJ_STATIC_EVEN, VJ_STATIC_PROPORTIONAL,
+                                             VJ_STATIC_PROPORTIONAL, VJ_STATIC_SEPARATE };
+  static const struct
+  {
+    guint64 usage[5], static_uj[5], apart_uj;
+  } cases[] = {
+    { { 10, 20, 10, 30, 10 }, { 200, 200, 100, 300, 0 }, 200 },
+    { { 10, 0, 0, 40, 10 }, { 200, 200, 0, 400, 0 }, 200 },
+    { { 10, 20, 0, 0, 10 }, { 200, 200, 0, 0, 0 }, 600 },
+    { { 0, 0, 0, 0, 0 }, { 200, 200, 0, 0, 0 }, 600 },
+  };
+  for (gsize c = 0; c < G_N_ELEMENTS (cases); c++)
+    {
+      g_autoptr (VjLedger) ledger = new_shared (VJ_STATIC_EVEN, 1000);
+      VjAccount *accounts[5];
+      for (guint i = 0; i < 5; i++)
+        {
+          const char key[] = { (char)('b' + i), '\0' };
+          accounts[i] = vj_ledger_open (ledger, key);
+          if (policies[i] != VJ_STATIC_EVEN)
+            vj_account_set_static_policy (accounts[i], policies[i]);
+          vj_account_add_usage (accounts[i], VJ_RESOURCE_CPU, cases[c].usage[i]);
+        }
+      vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, 100);
+      settle_package (ledger, 2000);
+      check_books (ledger);
+      assert_int_equal (vj_ledger_totals (ledger, PACKAGE)->static_uj, cases[c].apart_uj);
+      for (guint i = 0; i < 5; i++)
+        assert_int_equal (vj_account_static_uj (accounts[i], PACKAGE), cases[c].static_uj[i]);
+    }
+}
+
+static void
+tick_of_one_policy (World *world, int i, const VjStaticPolicy *policy)
+{
+  g_autofree char *key = g_strdup_printf ("k%u", world->born++);
+  VjAccount *account = vj_ledger_open (world->ledger, key);
+  if (policy != NULL)
+    vj_account_set_static_policy (account, *policy);
+  use_time (world);
+  if (i % 3 > 0)
+    vj_ledger_close (world->ledger, account);
+  measure_all (world);
+  vj_ledger_settle (world->ledger);
+}
+
+/* Where all consumers have one policy of their own, it is as if it were the ledger's. */
+static void
+test_one_policy_said_twice (void **state)
+{
+  for (guint32 seed = 1; seed <= 16; seed++)
+    {
+      World by_ledger, by_account;
+      world_init (&by_ledger, seed);
+      world_init (&by_account, seed);
+      const VjStaticPolicy policy = (VjStaticPolicy)(seed % VJ_N_STATIC_POLICIES);
+      vj_ledger_set_static_policy (by_ledger.ledger, policy);
+      vj_ledger_set_static_policy (by_account.ledger, (VjStaticPolicy)((seed + 1) % VJ_N_STATIC_POLICIES));
+      for (int i = 0; i < 100; i++)
+        {
+          tick_of_one_policy (&by_ledger, i, NULL);
+          tick_of_one_policy (&by_account, i, &policy);
+        }
+      for (guint z = 0; z < N_ZONES; z++)
+        {
+          const VjZoneTotals *a = vj_ledger_totals (by_ledger.ledger, z);
+          const VjZoneTotals *b = vj_ledger_totals (by_account.ledger, z);
+          assert_memory_equal (a, b, sizeof *a);
+        }
+      world_clear (&by_ledger);
+      world_clear (&by_account);
+    }
+}
+
+/* Three policies of one account each, odd amounts: each policy keeps to its third. */
+static void
+test_policies_do_not_drift (void **state)
+{
+  g_autoptr (VjLedger) ledger = new_shared (VJ_STATIC_SEPARATE, 1000003);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (9);
+  VjAccount *even = vj_ledger_open (ledger, "even"), *allocation = vj_ledger_open (ledger, "allocation");
+  vj_ledger_open (ledger, "separate");
+  vj_account_set_static_policy (even, VJ_STATIC_EVEN);
+  vj_account_set_static_policy (allocation, VJ_STATIC_ALLOCATION);
+  for (int i = 0; i < 20000; i++)
+    settle_package (ledger, g_rand_int (rand) % 1500000);
+  const VjZoneTotals *totals = vj_ledger_totals (ledger, PACKAGE);
+  const guint64 third_uj = (totals->static_uj + totals->attributed_static_uj) / 3;
+  assert_in_range (vj_account_static_uj (even, PACKAGE), third_uj - 1, third_uj + 2);
+  assert_in_range (vj_account_static_uj (allocation, PACKAGE), third_uj - 1, third_uj + 2);
+  assert_in_range (totals->static_uj, third_uj - 1, third_uj + 2);
+}
+
 /* Odd amounts among three, for a long time: exactly divided, and nobody drifts. */
 static void
 test_static_does_not_drift (void **state)
@@ -192,12 +290,13 @@ test_static_does_not_drift (void **state)
 static void
 test_policies_differ_in_static_only (void **state)
 {
-  for (guint32 seed = 1; seed <= 24; seed++)
+  for (guint32 seed = 1; seed <= 48; seed++)
     {
       World world, apart;
       world_init (&world, seed);
       world_init (&apart, seed);
       vj_ledger_set_static_policy (apart.ledger, VJ_STATIC_SEPARATE);
+      world.mixed = seed > 24;
       for (int i = 0; i < 100; i++)
         {
           tick (&world);
@@ -230,6 +329,9 @@ main (void)
     cmocka_unit_test (test_a_zone_that_is_nobodys_hands_nothing_out),
     cmocka_unit_test (test_static_of_those_who_stay),
     cmocka_unit_test (test_static_does_not_drift),
+    cmocka_unit_test (test_mixed_policies),
+    cmocka_unit_test (test_one_policy_said_twice),
+    cmocka_unit_test (test_policies_do_not_drift),
     cmocka_unit_test (test_policies_differ_in_static_only),
   };
   return cmocka_run_group_tests_name ("ledger, static energy", tests, NULL, NULL);

@@ -15,13 +15,14 @@
 static void
 test_round_trip_continues (void **state)
 {
-  for (guint32 seed = 100; seed < 130; seed++)
+  for (guint32 seed = 100; seed < 132; seed++)
     {
       World world, again;
       g_autoptr (GString) text = g_string_new (NULL);
       g_autoptr (GError) error = NULL;
       world_init (&world, seed);
       world_init (&again, seed);
+      world.mixed = again.mixed = seed / 4 % 2 == 0;
       for (guint i = 0; i < 20 + seed; i++)
         tick (&world);
       use_time (&world);
@@ -34,6 +35,8 @@ test_round_trip_continues (void **state)
       check_books (again.ledger);
       g_rand_set_seed (world.rand, seed);
       g_rand_set_seed (again.rand, seed);
+      g_rand_set_seed (world.policies, seed);
+      g_rand_set_seed (again.policies, seed);
       again.born = world.born;
       for (int i = 0; i < 100; i++)
         {
@@ -76,6 +79,26 @@ test_decode_by_zone_id (void **state)
   assert_true (text_has (ledger, "\naccount a 500 2 7 40 12 6 -7 3 15 6 8 9 -4 0 0 0 0 0 0 0 0 0"));
   assert_true (text_has (ledger, "\nclosed b 20 1 5 10 8 6 -7 0 5 0 8 9 0"));
   assert_true (text_has (ledger, "\nzone package-0/core 0 50 20 30 0 0 6 0 0 0 0 4 11 3 1000 50 2 0 1\n"));
+}
+
+/* Both may be left out, as by versions that knew of neither. */
+static void
+test_policies_of_accounts_are_kept (void **state)
+{
+  static const char text[] = "virtjoule-ledger-3 8\n"
+                             "zone package-0 0 100 60 30 10 5 20 7 8 -9 90 -10 11 0 0 0 0 0 0 1 -2 1 0\n"
+                             "account a 500 2 7 40 12 6 -7 3 even\n"
+                             "account b 500 2 7 10 2 6 -7 3\n"
+                             "closed c 20 1 5 10 6 8 -7 0 proportional\n"
+                             "end\n";
+  g_autoptr (VjLedger) ledger = vj_ledger_new ();
+  g_autoptr (GString) again = g_string_new (NULL);
+  VjZone zone;
+  assert_true (vj_zone_init (&zone, "package-0", NULL, -1));
+  vj_ledger_add_zone (ledger, &zone, 0);
+  assert_true (vj_ledger_decode (ledger, text, strlen (text), NULL));
+  vj_ledger_encode (ledger, again);
+  assert_string_equal (again->str, text);
 }
 
 /* A core whose package is not stored starts anew with it: else it would stand above it. */
@@ -143,6 +166,11 @@ test_malformed_text_is_refused (void **state)
     { "50 2 0 1", "50 601 0 1" },
     { "zone package-0 ", "Zone package-0 " },
     { "account a 500", "account a 0500x" },
+    { "8 0 0 0 0\nclosed", "8 0 0 0 0 Even\nclosed" },
+    { "8 0 0 0 0\nclosed", "8 0 0 0 0 \nclosed" },
+    { "8 0 0 0 0\nclosed", "8 0 0 0 0 even even\nclosed" },
+    { "0 0 0 0 0 0\nzone package-0/", "0 0 0 0 0 0 1 2 3\nzone package-0/" },
+    { "0 0 0 0 0 0\nzone package-0/", "0 0 0 0 0 0 1 2 3 4 5\nzone package-0/" },
   };
   check_refused ("", 0);
   for (gsize length = 0; length < strlen (STORED); length++)
@@ -222,9 +250,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_round_trip_continues),         cmocka_unit_test (test_decode_by_zone_id),
-    cmocka_unit_test (test_decode_drops_orphans),         cmocka_unit_test (test_malformed_text_is_refused),
-    cmocka_unit_test (test_decode_needs_an_empty_ledger), cmocka_unit_test (test_mutated_text),
+    cmocka_unit_test (test_round_trip_continues),
+    cmocka_unit_test (test_decode_by_zone_id),
+    cmocka_unit_test (test_policies_of_accounts_are_kept),
+    cmocka_unit_test (test_decode_drops_orphans),
+    cmocka_unit_test (test_malformed_text_is_refused),
+    cmocka_unit_test (test_decode_needs_an_empty_ledger),
+    cmocka_unit_test (test_mutated_text),
   };
   return cmocka_run_group_tests_name ("ledger text", tests, NULL, NULL);
 }
