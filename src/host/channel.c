@@ -374,8 +374,8 @@ vj_channel_get_status (const VjChannel *channel, VjChannelStatus *ret_status)
   *ret_status = channel->status;
 }
 
-void
-vj_channel_tick (VjChannel *channel, guint64 now_us)
+static void
+take_tick (VjChannel *channel, guint64 now_us, gboolean due)
 {
   channel->read_left = VJ_CHANNEL_READ_BUDGET;
   channel->answered = FALSE;
@@ -384,11 +384,23 @@ vj_channel_tick (VjChannel *channel, guint64 now_us)
       reconnect_if_due (channel, now_us);
       return;
     }
-  if (channel->status.state == VJ_CHANNEL_OPEN && !send_frame (channel))
+  if (due && channel->status.state == VJ_CHANNEL_OPEN && !send_frame (channel))
     channel->status.frames_skipped++;
 
   if (channel->broken)
     disconnect (channel);
   else
     arm (channel);
+}
+
+void
+vj_channel_tick (VjChannel *channel, guint64 now_us)
+{
+  take_tick (channel, now_us, TRUE);
+}
+
+void
+vj_channel_rest (VjChannel *channel, guint64 now_us)
+{
+  take_tick (channel, now_us, FALSE);
 }

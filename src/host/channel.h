@@ -60,3 +60,5 @@ void vj_channel_get_status (const VjChannel *channel, VjChannelStatus *ret_statu
  * frame if the channel is open and nothing is outstanding. A hello between ticks is answered at once, but only once per
  * tick. */
 void vj_channel_tick (VjChannel *channel, guint64 now_us);
+/* A tick at which nothing is due for this guest: the same without a frame. A hello is answered as ever. */
+void vj_channel_rest (VjChannel *channel, guint64 now_us);

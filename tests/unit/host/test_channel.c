@@ -73,6 +73,30 @@ test_no_figures (void **state)
   assert_frame (guest, SESSION_A, 1, host->now_us);
 }
 
+/* A guest that is told less often than the agent reads. */
+static void
+test_rest (void **state)
+{
+  g_autoptr (Host) host = host_new (*state);
+  g_autoptr (Guest) guest = guest_new (host->path, 4);
+  g_autoptr (VjChannel) channel = open_channel (host, guest);
+
+  guest_ack (guest, SESSION_A, 1);
+  for (guint i = 0; i < 3; i++)
+    vj_channel_rest (channel, host->now_us += INTERVAL_US);
+  settle ();
+  assert_nothing_to_read (guest);
+  assert_int_equal (status_of (channel).frames_skipped, 0);
+
+  guest_say (guest, HELLO_B); /* is answered, as after a tick with a frame */
+  assert_frame (guest, SESSION_B, 1, host->now_us);
+  guest_hang_up (guest);
+  settle ();
+  assert_state (channel, VJ_CHANNEL_DISCONNECTED);
+  vj_channel_rest (channel, host->now_us += INTERVAL_US);
+  assert_state (channel, VJ_CHANNEL_WAITING);
+}
+
 static void
 test_new_hello_recovers (void **state)
 {
@@ -301,6 +325,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     tempdir_unit_test (test_hello_frame_ack),
     tempdir_unit_test (test_no_figures),
+    tempdir_unit_test (test_rest),
     tempdir_unit_test (test_new_hello_recovers),
     tempdir_unit_test (test_lines_that_are_dropped),
     tempdir_unit_test (test_lines_in_pieces),
