@@ -14,12 +14,14 @@ typedef struct VjExitRecords VjExitRecords;
 VjExitRecords *vj_exit_records_open (GError **error);
 void vj_exit_records_free (VjExitRecords *records);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjExitRecords, vj_exit_records_free)
-/* pid: a process that lives. Its threads' exits count from now on; following it again changes nothing. */
+/* pid: a process that lives. Its end counts from now on (from the next tick on, where very many are followed); following it
+ * again changes nothing. */
 void vj_exit_records_follow (VjExitRecords *records, int pid);
 void vj_exit_records_unfollow (VjExitRecords *records, int pid);
-/* CPU time (user + system, ns) of all of pid's threads over its life, as the CPU clock of the process counts it: precise,
- * but for what each thread did after the kernel wrote its record (to take down its memory). Reads what is waiting at the
- * kernel first. FALSE: the record of pid's last thread has not come, or was lost. */
+/* CPU time (user + system, ns) of all of pid's threads over its life, as the process's CPU clock counts it, but for what each
+ * thread did after the kernel wrote its record (tens of microseconds; the last one also takes down the memory). So it may
+ * be a little less than an earlier reading of the clock. Reads what is waiting at the kernel first. FALSE: the record of
+ * pid's last thread has not come, or was lost. It has come once pid's pidfd is readable. */
 gboolean vj_exit_records_get (VjExitRecords *records, int pid, guint64 *ret_cpu_ns);
 /* Once a tick: takes what is waiting, VJ_EXIT_RECORDS_BUDGET at most. */
 #define VJ_EXIT_RECORDS_BUDGET 1024
