@@ -257,7 +257,8 @@ counts_what_is_lost (void **state)
   for (int i = 0; i < 2100; i++)
     vj_exit_records_follow (records, G_MAXINT - i);
   vj_exit_records_tick (records);
-  storm (5000);
+  for (guint i = 0; i < 100 && vj_exit_records_lost (records) == 0; i++)
+    storm (500);
   assert_true (vj_exit_records_lost (records) > 0);
 
   const guint64 before_ns = clock_ns (CLOCK_THREAD_CPUTIME_ID);
