@@ -67,10 +67,15 @@ attributes_of (const void *message, gsize length, guint8 command)
 static gboolean
 take_stats (Part part, struct taskstats *ret_stats)
 {
+  guint16 version = 0; /* its first field */
+
   if (part.data == NULL || part.length < STATS_MIN)
     return FALSE;
+  memcpy (&version, part.data, sizeof version);
+  if (version < VJ_EXIT_RECORD_VERSION)
+    return FALSE;
   memcpy (ret_stats, part.data, MIN (part.length, sizeof *ret_stats));
-  return ret_stats->version >= VJ_EXIT_RECORD_VERSION;
+  return TRUE;
 }
 
 gboolean
