@@ -5,8 +5,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "host/connector.h"
 
 struct VjChannel
 {
@@ -14,7 +15,7 @@ struct VjChannel
   VjPollWatch *watch;
   int fd;        /* -1: not connected */
   guint32 armed; /* events the watch waits for */
-  char *path;
+  VjConnector connector;
   VjChannelFill fill;
   gpointer user_data;
   VjChannelStatus status;
@@ -27,11 +28,9 @@ struct VjChannel
   gboolean broken;      /* a write has failed: to be disconnected as soon as nothing is in progress */
 
   gsize read_left;   /* of this tick's budget */
+  gboolean used_up;  /* that budget, since the last tick */
+  guint flood_ticks; /* for so many ticks in a row */
   gboolean answered; /* a hello was answered since the last tick */
-
-  guint ticks_to_wait; /* before the next attempt to connect */
-  guint backoff_ticks;
-  guint64 tried_us; /* when it was last tried */
 };
 
 const char *
@@ -54,7 +53,7 @@ drop_unsent (VjChannel *channel)
   channel->unsent = NULL;
 }
 
-/* Back to the state in which nobody is there; when to try again is said by backoff_ticks. */
+/* Back to the state in which nobody is there. */
 static void
 disconnect (VjChannel *channel)
 {
@@ -69,8 +68,9 @@ disconnect (VjChannel *channel)
   channel->status.state = VJ_CHANNEL_DISCONNECTED;
   channel->status.outstanding = FALSE;
   channel->status.peer_pid = 0;
-  channel->ticks_to_wait = channel->backoff_ticks;
-  channel->backoff_ticks = MIN (channel->backoff_ticks * 2, VJ_CHANNEL_BACKOFF_TICKS);
+  channel->used_up = FALSE;
+  channel->flood_ticks = 0;
+  vj_connector_lost (&channel->connector);
 }
 
 /* Waits for what can be gone on with: input while there is budget, room for the rest of a line. */
@@ -143,6 +143,7 @@ send_frame (VjChannel *channel)
   line = g_string_sized_new (1024);
   if (!vj_frame_encode (&frame, line))
     {
+      channel->status.frames_unencodable++;
       g_string_free (line, TRUE);
       return FALSE;
     }
@@ -166,7 +167,7 @@ receive_hello (VjChannel *channel, const VjGuestLine *hello)
   channel->status.state = VJ_CHANNEL_OPEN;
   channel->status.outstanding = FALSE;
   channel->status.hellos++;
-  channel->backoff_ticks = 1;
+  vj_connector_proved (&channel->connector);
   if (channel->answered)
     return;
 
@@ -235,6 +236,7 @@ read_some (VjChannel *channel)
       channel->broken = TRUE;
       return;
     }
+  channel->used_up = (gsize)n == channel->read_left;
   channel->read_left -= MIN (channel->read_left, MAX ((gsize)n, VJ_CHANNEL_READ_LEAST));
   receive_bytes (channel, bytes, (gsize)n);
 }
@@ -268,33 +270,12 @@ peer_pid (int fd)
   return credentials.pid;
 }
 
-/* A new socket, connected to path, or -1: nobody listens there, it may not be used, or its backlog is full (EAGAIN).
- * On unix sockets connect (2) has no other outcome, and does not wait. */
-static int
-connect_to (const char *path)
-{
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  int fd = -1;
-
-  if (g_strlcpy (address.sun_path, path, sizeof address.sun_path) >= sizeof address.sun_path)
-    return -1;
-
-  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd >= 0 && connect (fd, (const struct sockaddr *)&address, sizeof address) < 0)
-    {
-      close (fd);
-      fd = -1;
-    }
-  return fd;
-}
-
-/* Takes fd, -1: there is none. The newline ends whatever the guest's reader had of a line from the connection before. */
+/* Takes over fd. The newline ends whatever the guest's reader had of a line from the connection before. */
 static void
 begin (VjChannel *channel, int fd)
 {
   channel->fd = fd;
-  if (channel->fd >= 0)
-    channel->watch = vj_poll_add (channel->poll, channel->fd, EPOLLIN, on_event, channel, NULL);
+  channel->watch = vj_poll_add (channel->poll, fd, EPOLLIN, on_event, channel, NULL);
   if (channel->watch == NULL || write_bytes (channel, "\n", 1) != 1)
     {
       disconnect (channel);
@@ -302,13 +283,7 @@ begin (VjChannel *channel, int fd)
     }
   channel->armed = EPOLLIN;
   channel->status.state = VJ_CHANNEL_WAITING;
-  channel->status.peer_pid = peer_pid (channel->fd);
-}
-
-static void
-try_to_connect (VjChannel *channel)
-{
-  begin (channel, connect_to (channel->path));
+  channel->status.peer_pid = peer_pid (fd);
 }
 
 void
@@ -316,22 +291,16 @@ vj_channel_adopt (VjChannel *channel, int fd)
 {
   if (channel->fd >= 0)
     disconnect (channel);
-  channel->backoff_ticks = 1;
   begin (channel, fd);
 }
 
 static void
-reconnect_if_due (VjChannel *channel, guint64 now_us)
+reconnect (VjChannel *channel, guint64 now_us)
 {
-  if (channel->path == NULL)
-    return;
-  if (channel->ticks_to_wait > 0)
-    channel->ticks_to_wait--;
-  if (channel->ticks_to_wait > 0 && now_us - channel->tried_us < VJ_CHANNEL_BACKOFF_US)
-    return;
+  const int fd = vj_connector_tick (&channel->connector, now_us);
 
-  channel->tried_us = now_us;
-  try_to_connect (channel);
+  if (fd >= 0)
+    begin (channel, fd);
 }
 
 VjChannel *
@@ -341,13 +310,11 @@ vj_channel_new (VjPoll *poll, const char *path, VjChannelFill fill, gpointer use
 
   channel->poll = poll;
   channel->fd = -1;
-  channel->path = g_strdup (path);
+  vj_connector_init (&channel->connector, path);
   channel->fill = fill;
   channel->user_data = user_data;
   channel->read_left = VJ_CHANNEL_READ_BUDGET;
-  channel->backoff_ticks = 1;
-  if (path != NULL)
-    try_to_connect (channel);
+  reconnect (channel, 0);
   return channel;
 }
 
@@ -358,14 +325,14 @@ vj_channel_free (VjChannel *channel)
     return;
 
   disconnect (channel);
-  g_free (channel->path);
+  vj_connector_clear (&channel->connector);
   g_free (channel);
 }
 
 const char *
 vj_channel_path (const VjChannel *channel)
 {
-  return channel->path;
+  return channel->connector.path;
 }
 
 void
@@ -374,23 +341,33 @@ vj_channel_get_status (const VjChannel *channel, VjChannelStatus *ret_status)
   *ret_status = channel->status;
 }
 
+/* What is read in the coming tick. One tick too many with all of that used up, and the connection is given up. */
+static void
+refill (VjChannel *channel)
+{
+  channel->flood_ticks = channel->used_up ? channel->flood_ticks + 1 : 0;
+  channel->used_up = FALSE;
+  channel->read_left = VJ_CHANNEL_READ_BUDGET;
+  if (channel->flood_ticks < VJ_CHANNEL_FLOOD_TICKS)
+    return;
+
+  channel->status.floods++;
+  disconnect (channel);
+}
+
 static void
 take_tick (VjChannel *channel, guint64 now_us, gboolean due)
 {
-  channel->read_left = VJ_CHANNEL_READ_BUDGET;
   channel->answered = FALSE;
   if (channel->fd < 0)
-    {
-      reconnect_if_due (channel, now_us);
-      return;
-    }
-  if (due && channel->status.state == VJ_CHANNEL_OPEN && !send_frame (channel))
+    reconnect (channel, now_us);
+  else if (due && channel->status.state == VJ_CHANNEL_OPEN && !send_frame (channel))
     channel->status.frames_skipped++;
 
   if (channel->broken)
     disconnect (channel);
-  else
-    arm (channel);
+  refill (channel);
+  arm (channel);
 }
 
 void

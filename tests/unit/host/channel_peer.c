@@ -19,7 +19,7 @@ fill (VjFrame *ret_frame, gpointer user_data)
   host->fills++;
   g_strlcpy (ret_frame->host, "01234567-89ab-cdef-0123-456789abcdef", sizeof ret_frame->host);
   g_strlcpy (ret_frame->epoch, "0123456789abcdef", sizeof ret_frame->epoch);
-  g_strlcpy (ret_frame->source, "powercap", sizeof ret_frame->source);
+  g_strlcpy (ret_frame->source, host->no_source ? "" : "powercap", sizeof ret_frame->source);
   g_strlcpy (ret_frame->static_policy, "separate", sizeof ret_frame->static_policy);
   ret_frame->monotonic_us = host->now_us;
   ret_frame->interval_us = INTERVAL_US;
@@ -138,6 +138,24 @@ guest_accept (Guest *guest)
 {
   guest->fd = accept4 (guest->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   assert_return_code (guest->fd, errno);
+}
+
+void
+guest_connect (Guest *guest, VjChannel *channel)
+{
+  int fds[2];
+
+  assert_return_code (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), errno);
+  guest_hang_up (guest);
+  guest->fd = fds[0];
+  vj_channel_adopt (channel, fds[1]);
+}
+
+gboolean
+guest_has_gone (Guest *guest)
+{
+  guest_read (guest, G_MAXSIZE);
+  return recv (guest->fd, &(char){ 0 }, 1, MSG_PEEK) == 0;
 }
 
 void

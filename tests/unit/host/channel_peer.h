@@ -21,6 +21,7 @@ typedef struct
   guint fills;
   gsize n_zones;
   gboolean no_figures;
+  gboolean no_source; /* a frame that cannot be encoded */
   char *path;
 } Host;
 
@@ -46,6 +47,10 @@ Guest *guest_new (const char *path, int backlog);
 void guest_hang_up (Guest *guest);
 void guest_free (Guest *guest);
 void guest_accept (Guest *guest);
+/* "connect" way: QEMU has made a connection, which the channel is given. */
+void guest_connect (Guest *guest, VjChannel *channel);
+/* Whether the host has hung up. */
+gboolean guest_has_gone (Guest *guest);
 void guest_say (Guest *guest, const char *text);
 void guest_ack (Guest *guest, const char *session, guint sequence);
 /* Takes at most limit bytes from the port. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "channel_peer.h"
+#include "host/connector.h"
 #include "tempdir.h"
 
 static void
@@ -95,6 +96,28 @@ test_rest (void **state)
   assert_state (channel, VJ_CHANNEL_DISCONNECTED);
   vj_channel_rest (channel, host->now_us += INTERVAL_US);
   assert_state (channel, VJ_CHANNEL_WAITING);
+}
+
+static void
+test_unencodable_frame (void **state)
+{
+  g_autoptr (Host) host = host_new (*state);
+  g_autoptr (Guest) guest = guest_new (host->path, 4);
+  g_autoptr (VjChannel) channel = open_channel (host, guest);
+
+  guest_ack (guest, SESSION_A, 1);
+  host->no_source = TRUE;
+  tick (host, channel);
+  tick (host, channel);
+  assert_nothing_to_read (guest);
+  assert_int_equal (status_of (channel).frames_unencodable, 2);
+  assert_int_equal (status_of (channel).frames_skipped, 2);
+  assert_false (status_of (channel).outstanding);
+
+  host->no_source = FALSE;
+  tick (host, channel);
+  assert_frame (guest, SESSION_A, 2, host->now_us);
+  assert_int_equal (status_of (channel).frames_unencodable, 2);
 }
 
 static void
@@ -266,12 +289,12 @@ test_nobody_listens (void **state)
     }
   guest_free (guest_new (host->path, 4)); /* leaves its file behind */
   assert_int_equal (g_access (host->path, F_OK), 0);
-  for (guint i = 0; i < 2 * VJ_CHANNEL_BACKOFF_TICKS; i++)
+  for (guint i = 0; i < 2 * VJ_CONNECTOR_PAUSE_TICKS; i++)
     tick (host, channel);
   assert_state (channel, VJ_CHANNEL_DISCONNECTED);
 
   guest = guest_new (host->path, 4);
-  for (guint i = 0; i < VJ_CHANNEL_BACKOFF_TICKS; i++)
+  for (guint i = 0; i < VJ_CONNECTOR_PAUSE_TICKS; i++)
     tick (host, channel);
   assert_state (channel, VJ_CHANNEL_WAITING);
 }
@@ -319,6 +342,108 @@ test_backlog_full (void **state)
   close (first);
 }
 
+/* The "connect" way: nobody is there until QEMU comes by itself, and the rest is as ever. */
+static void
+test_adopted (void **state)
+{
+  g_autoptr (Host) host = host_new (*state);
+  g_autoptr (Guest) guest = guest_new (host->path, 4);
+  g_autoptr (VjChannel) channel = vj_channel_new (host->poll, NULL, fill, host);
+
+  assert_null (vj_channel_path (channel));
+  for (guint i = 0; i < 3 * VJ_CONNECTOR_PAUSE_TICKS; i++)
+    tick (host, channel);
+  assert_state (channel, VJ_CHANNEL_DISCONNECTED);
+  assert_int_equal (status_of (channel).peer_pid, 0);
+
+  guest_connect (guest, channel);
+  assert_state (channel, VJ_CHANNEL_WAITING);
+  assert_int_equal (status_of (channel).peer_pid, getpid ());
+  assert_empty_line (guest);
+  tick (host, channel);
+  assert_nothing_to_read (guest);
+  guest_say (guest, HELLO_A);
+  for (guint sequence = 1; sequence <= 5; sequence++)
+    {
+      assert_frame (guest, SESSION_A, sequence, host->now_us);
+      guest_ack (guest, SESSION_A, sequence);
+      assert_int_equal (status_of (channel).acked_monotonic_us, host->now_us);
+      tick (host, channel);
+    }
+  assert_int_equal (status_of (channel).lines_dropped, 0);
+}
+
+static void
+test_adopted_again (void **state)
+{
+  g_autoptr (Host) host = host_new (*state);
+  g_autoptr (Guest) guest = guest_new (host->path, 4);
+  g_autoptr (VjChannel) channel = vj_channel_new (host->poll, NULL, fill, host);
+
+  for (guint i = 0; i < 3; i++)
+    {
+      guest_connect (guest, channel);
+      guest_say (guest, HELLO_A);
+      assert_empty_line (guest);
+      assert_frame (guest, SESSION_A, 1, host->now_us);
+      guest_hang_up (guest);
+      settle ();
+      assert_state (channel, VJ_CHANNEL_DISCONNECTED);
+      assert_int_equal (status_of (channel).peer_pid, 0);
+      tick (host, channel);
+      assert_state (channel, VJ_CHANNEL_DISCONNECTED);
+    }
+  assert_int_equal (status_of (channel).frames_sent, 3);
+}
+
+/* The newest connection counts. Of the one before nothing is left: no outstanding frame, no session, no part of a line. */
+static void
+test_adopted_in_place_of_another (void **state)
+{
+  g_autoptr (Host) host = host_new (*state);
+  g_autoptr (Guest) old = guest_new (host->path, 4);
+  g_autoptr (Guest) guest = guest_new (host->path, 4);
+  g_autoptr (VjChannel) channel = vj_channel_new (host->poll, NULL, fill, host);
+
+  guest_connect (old, channel);
+  guest_say (old, HELLO_A "{\"v\":1,\"hello\":\"0000");
+  guest_connect (guest, channel);
+  assert_true (guest_has_gone (old));
+  assert_state (channel, VJ_CHANNEL_WAITING);
+  assert_false (status_of (channel).outstanding);
+  assert_empty_line (guest);
+  tick (host, channel);
+  assert_nothing_to_read (guest);
+
+  guest_say (guest, "0000000000bb\"}\n");
+  guest_ack (guest, SESSION_A, 1);
+  assert_state (channel, VJ_CHANNEL_WAITING);
+  assert_int_equal (status_of (channel).lines_dropped, 2);
+  guest_say (guest, HELLO_B);
+  assert_frame (guest, SESSION_B, 1, host->now_us);
+}
+
+/* The "bind" way has no use for it, and stands it; afterwards it goes on by itself. */
+static void
+test_adopted_with_a_path (void **state)
+{
+  g_autoptr (Host) host = host_new (*state);
+  g_autoptr (Guest) bound = guest_new (host->path, 4);
+  g_autoptr (Guest) guest = guest_new (host->path, 4);
+  g_autoptr (VjChannel) channel = open_channel (host, guest);
+
+  guest_connect (bound, channel);
+  assert_true (guest_has_gone (guest));
+  guest_say (bound, HELLO_B);
+  assert_empty_line (bound);
+  tick (host, channel);
+  guest_hang_up (bound);
+  settle ();
+  tick (host, channel);
+  assert_state (channel, VJ_CHANNEL_WAITING);
+  guest_accept (guest);
+}
+
 int
 main (void)
 {
@@ -326,6 +451,7 @@ main (void)
     tempdir_unit_test (test_hello_frame_ack),
     tempdir_unit_test (test_no_figures),
     tempdir_unit_test (test_rest),
+    tempdir_unit_test (test_unencodable_frame),
     tempdir_unit_test (test_new_hello_recovers),
     tempdir_unit_test (test_lines_that_are_dropped),
     tempdir_unit_test (test_lines_in_pieces),
@@ -335,6 +461,10 @@ main (void)
     tempdir_unit_test (test_nobody_listens),
     tempdir_unit_test (test_second_client),
     tempdir_unit_test (test_backlog_full),
+    tempdir_unit_test (test_adopted),
+    tempdir_unit_test (test_adopted_again),
+    tempdir_unit_test (test_adopted_in_place_of_another),
+    tempdir_unit_test (test_adopted_with_a_path),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
