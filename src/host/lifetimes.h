@@ -3,7 +3,7 @@
 
 #include "common/frame.h"
 
-/* What the earlier runs of a domain used, for counter-lifetime = forever: <state-dir>/lifetimes, replaced as a whole. Keyed
+/* What a domain used in all its runs, for counter-lifetime = forever: <state-dir>/lifetimes, replaced as a whole. Keyed
  * by UUID, so it outlives stop, start, agent and host. Energies are kept by zone id: a zone that is not there now keeps
  * its part. */
 typedef struct VjLifetimes VjLifetimes;
@@ -22,13 +22,18 @@ VjLifetimes *vj_lifetimes_open (const char *state_dir, const char *const *zone_i
                                 GError **error);
 void vj_lifetimes_free (VjLifetimes *lifetimes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLifetimes, vj_lifetimes_free)
-/* The runs that have ended, summed. NULL: none is known. Valid until the next call that changes the book. */
-const VjLifetime *vj_lifetimes_get (const VjLifetimes *lifetimes, const char *uuid);
+/* What a run that begins now adds to: all runs before it, summed. What was noted last counts as ended from now on, whether
+ * its run was told to have ended or died with the host. NULL: nothing is known. Valid until the next call that changes the
+ * book. */
+const VjLifetime *vj_lifetimes_get (VjLifetimes *lifetimes, const char *uuid);
+/* What a run adds to that goes on now after an earlier agent noted it (its account was restored): the runs that ended before
+ * it. NULL: nothing is known. */
+const VjLifetime *vj_lifetimes_resume (const VjLifetimes *lifetimes, const char *uuid);
 /* total: of all runs up to now, the present one included. ended: the present run is over, and the next one adds to this;
  * else it is a note for the case that the host dies, and replaces the last one. */
 void vj_lifetimes_note (VjLifetimes *lifetimes, const char *uuid, const VjLifetime *total, gboolean ended);
 void vj_lifetimes_forget (VjLifetimes *lifetimes, const char *uuid);
 /* Writes what has changed, if anything has: atomically, whole or not at all. At most VJ_LIFETIMES_MAX domains are kept, the
- * longest unused go first. */
+ * longest unused (that is, not noted) go first. */
 #define VJ_LIFETIMES_MAX 10000
 gboolean vj_lifetimes_save (VjLifetimes *lifetimes, GError **error);
