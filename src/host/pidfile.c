@@ -43,6 +43,20 @@ was_there_before (const char *procfs, int pid, int fd)
   return (gint64)process->start_us <= (gint64)vj_clock_boottime_us () - age_us + (gint64)SLACK_US;
 }
 
+/* -1 unless it is a regular file and no link, for the opening of whatever else stands there may wait or act. */
+static int
+open_regular (const char *directory, const char *file)
+{
+  g_autofree char *path = g_build_filename (directory, file, NULL);
+  const int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+  struct stat status;
+
+  if (fd < 0 || (fstat (fd, &status) == 0 && S_ISREG (status.st_mode)))
+    return fd;
+  close (fd);
+  return -1;
+}
+
 int
 vj_pidfile_read (const char *procfs, const char *directory, const char *name)
 {
@@ -53,7 +67,7 @@ vj_pidfile_read (const char *procfs, const char *directory, const char *name)
 
   if (strchr (name, '/'))
     return 0;
-  const int fd = vj_file_open (directory, file, NULL);
+  const int fd = open_regular (directory, file);
   if (fd < 0)
     return 0;
 

@@ -144,6 +144,21 @@ only_a_pid_file_of_that_directory_counts (void **state)
   assert_int_equal (vj_pidfile_read ("/proc", *state, ""), 0);
 }
 
+/* None is even opened: a pipe would make us wait for its other end. */
+static void
+only_a_regular_file_counts (void **state)
+{
+  write_pid (*state, getpid ());
+  g_autofree char *other = g_build_filename (*state, "b.pid", NULL);
+  assert_int_equal (symlink ("a.pid", other), 0);
+  assert_int_equal (vj_pidfile_read ("/proc", *state, "b"), 0);
+  tempdir_remove (*state, "b.pid");
+  assert_int_equal (mkfifo (other, 0600), 0);
+  assert_int_equal (vj_pidfile_read ("/proc", *state, "b"), 0);
+  tempdir_mkdir (*state, "c.pid");
+  assert_int_equal (vj_pidfile_read ("/proc", *state, "c"), 0);
+}
+
 int
 main (void)
 {
@@ -154,6 +169,7 @@ main (void)
     tempdir_unit_test (lock_of_another_process_disproves),
     tempdir_unit_test (process_that_has_gone_does_not_count),
     tempdir_unit_test (only_a_pid_file_of_that_directory_counts),
+    tempdir_unit_test (only_a_regular_file_counts),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
