@@ -130,6 +130,17 @@ is_plain_scope (VjScan name)
   return strip_suffix (&name, ".libvirt-qemu") && name.at < name.end;
 }
 
+/* "VMID.scope" in "qemu.slice", which Proxmox makes for each virtual machine and its helpers. */
+static gboolean
+is_proxmox_scope (const char *path, VjScan name)
+{
+  static const char slice[] = "/qemu.slice/";
+  const gsize length = strlen (slice);
+
+  return (gsize)(name.at - path) >= length && memcmp (name.at - length, slice, length) == 0
+         && strip_suffix (&name, ".scope") && is_number (name);
+}
+
 static VjScan
 last_component (const char *path, gsize length)
 {
@@ -152,7 +163,7 @@ vj_cgroup_domain_scope (const char *path)
       length = (gsize)(name.at - path) - 1;
       name = last_component (path, length);
     }
-  if (!is_systemd_scope (name) && !is_plain_scope (name))
+  if (!is_systemd_scope (name) && !is_plain_scope (name) && !is_proxmox_scope (path, name))
     return NULL;
   return g_strndup (path, length);
 }

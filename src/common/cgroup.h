@@ -11,9 +11,12 @@
 char *vj_cgroup_parse_path (const char *text, gsize length, const char *controller);
 
 /* Reduces the path of a QEMU process to its domain's own scope by stripping libvirt's sub-groups (/emulator, /vcpuN,
- * /iothreadN, /libvirt). NULL (not an error) if what is left is not a scope of libvirt's own making for one domain:
+ * /iothreadN, /libvirt). NULL (not an error) if what is left is not a scope of libvirt's or Proxmox's own making for one
+ * domain:
  *   .../machine-qemu\x2dN\x2dNAME.scope   (systemd)     .../[qemu-N-]NAME.libvirt-qemu   (no systemd)
- * so that a process in a login session or in the root is never billed for its neighbours. Caller frees.
+ *   .../qemu.slice/VMID.scope             (Proxmox)
+ * so that a process in a login session, a service, a container (KubeVirt's are) or the root is never billed for its
+ * neighbours. Caller frees.
  * Anything below user.slice is refused: there anybody can make a cgroup of any name. */
 char *vj_cgroup_domain_scope (const char *path);
 

@@ -125,6 +125,41 @@ test_domain_scope (void **state)
     }
 }
 
+/* What Proxmox makes, and what is no domain's own. */
+static void
+test_other_scope (void **state)
+{
+  static const struct
+  {
+    const char *path;
+    const char *scope;
+  } cases[] = {
+    { "/qemu.slice/100.scope", "/qemu.slice/100.scope" },
+    { "/a.slice/qemu.slice/999999999.scope", "/a.slice/qemu.slice/999999999.scope" },
+    { "/qemu.slice/100.scope/libvirt/emulator", "/qemu.slice/100.scope" },
+    { "/qemu.slice", NULL },
+    { "/qemu.slice/.scope", NULL },
+    { "/qemu.slice/100", NULL },
+    { "/qemu.slice/100x.scope", NULL },
+    { "/qemu.slice/-1.scope", NULL },
+    { "/qemu.slice/100.scope/other", NULL },
+    { "/notqemu.slice/100.scope", NULL },
+    { "/qemu.slice/sub/100.scope", NULL },
+    { "/100.scope", NULL },
+    { "/user.slice/user-1000.slice/user@1000.service/qemu.slice/100.scope", NULL },
+    { "/system.slice/run-r5d3.scope", NULL },
+    { "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-2.scope", NULL },
+    { "/kubepods/burstable/pod1/2", NULL },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *scope = vj_cgroup_domain_scope (cases[i].path);
+
+      assert_text (scope, cases[i].scope);
+    }
+}
+
 static void
 test_cpu_stat (void **state)
 {
@@ -196,9 +231,8 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_parse_path),
-    cmocka_unit_test (test_domain_scope),
-    cmocka_unit_test (test_cpu_stat),
+    cmocka_unit_test (test_parse_path),  cmocka_unit_test (test_domain_scope),
+    cmocka_unit_test (test_other_scope), cmocka_unit_test (test_cpu_stat),
     cmocka_unit_test (test_u64),
   };
 
