@@ -225,3 +225,25 @@ vj_procfs_parse_pid (const char *text, gsize length, int *ret_pid)
   *ret_pid = (int)pid;
   return TRUE;
 }
+
+gboolean
+vj_procfs_parse_uids (const char *text, gsize length, guint *ret_real, guint *ret_effective)
+{
+  VjScan scan = vj_scan_init (text, length);
+  VjScan line;
+  guint64 real;
+  guint64 effective;
+
+  while (vj_scan_line (&scan, &line))
+    {
+      if (!vj_scan_literal (&line, "Uid:\t"))
+        continue;
+      if (!vj_scan_u64 (&line, &real) || !vj_scan_literal (&line, "\t") || !vj_scan_u64 (&line, &effective)
+          || real > G_MAXUINT || effective > G_MAXUINT)
+        return FALSE;
+      *ret_real = (guint)real;
+      *ret_effective = (guint)effective;
+      return TRUE;
+    }
+  return FALSE;
+}

@@ -33,6 +33,10 @@ typedef struct
 /* /proc/PID/stat; comm may hold spaces, parentheses and newlines: fields are counted after the last ')'. */
 gboolean vj_procfs_parse_pid_stat (const char *text, gsize length, VjProcPidStat *ret_stat);
 
+/* The real and the effective user of /proc/PID/status, which the owner of /proc/PID need not be: that is root for every
+ * process that forbids core dumps. */
+gboolean vj_procfs_parse_uids (const char *text, gsize length, guint *ret_real, guint *ret_effective);
+
 /* Field 39 of /proc/PID/task/TID/stat: the CPU that the thread runs on or last ran on. */
 gboolean vj_procfs_parse_processor (const char *text, gsize length, guint *ret_cpu);
 

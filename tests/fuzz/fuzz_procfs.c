@@ -49,6 +49,12 @@ check_thread (const char *text, gsize size)
     FUZZ_CHECK (memchr (text, ')', size) != NULL);
   else
     FUZZ_CHECK (cpu == 77);
+  guint effective = 77;
+  cpu = 77;
+  if (vj_procfs_parse_uids (text, size, &cpu, &effective))
+    FUZZ_CHECK (memmem (text, size, "Uid:\t", 5) != NULL);
+  else
+    FUZZ_CHECK (cpu == 77 && effective == 77);
   if (vj_procfs_parse_schedstat (text, size, &run_ns))
     FUZZ_CHECK (g_ascii_isdigit (text[0]));
   else

@@ -11,7 +11,7 @@ import laws
 import purity
 
 SPDX = "/* SPDX-License-Identifier: LGPL-2.1-or-later */\n"
-CMAKE = "vj_library (vj-text SOURCES zone.c LINK PkgConfig::GLIB)\n"
+CMAKE = "vj_library (vj-text SOURCES\n  zone.c\n  LINK PkgConfig::GLIB)\n"
 
 
 class Laws(unittest.TestCase):

@@ -35,7 +35,12 @@ def is_shell(top, path):
 
 
 def pure_sources(top):
-    """Sources of the pure libraries, as src/common/CMakeLists.txt lists them."""
-    listed = re.findall(r"vj_library \((vj-attribution|vj-statistics|vj-text|vj-frame) SOURCES ([^)]*?)(?: LINK[^)]*)?\)",
-                        read(top, "src/common/CMakeLists.txt"), re.S)
-    return {f"src/common/{source}" for _, sources in listed for source in sources.split()}
+    """Sources of the pure libraries, as the CMakeLists.txt beside them list them."""
+    found = set()
+    for directory in ("src/common", "src/host"):
+        if not os.path.exists(os.path.join(top, directory, "CMakeLists.txt")):
+            continue
+        listed = re.findall(r"vj_library \((vj-attribution|vj-statistics|vj-text|vj-frame|vj-qemu-text) SOURCES\s+([^)]*?)(?:\s+LINK[^)]*)?\)",
+                            read(top, f"{directory}/CMakeLists.txt"), re.S)
+        found.update(f"{directory}/{source}" for _, sources in listed for source in sources.split())
+    return found

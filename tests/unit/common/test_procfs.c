@@ -143,6 +143,40 @@ test_processor (void **state)
 }
 
 static void
+test_uids (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    gboolean ok;
+    guint real;
+    guint effective;
+  } cases[] = {
+    { "Name:\tkvm\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", TRUE, 0, 0 },
+    { "Uid:\t1000\t0\t0\t0\n", TRUE, 1000, 0 },
+    { "Uid:\t4294967295\t64055\t0\t0\n", TRUE, G_MAXUINT, 64055 },
+    { "Name:\tUid:\t0\t0\nUid:\t5\t6\t7\t8\n", TRUE, 5, 6 },
+    { "Uid:\t4294967296\t0\t0\t0\n", FALSE, 0, 0 },
+    { "Uid:\t0\t-1\t0\t0\n", FALSE, 0, 0 },
+    { "Uid:\t0\n", FALSE, 0, 0 },
+    { "Name:\tkvm\nGid:\t0\t0\t0\t0\n", FALSE, 0, 0 },
+    { "", FALSE, 0, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      gsize length = strlen (cases[i].text);
+      g_autofree char *text = exact_copy (cases[i].text, length);
+      guint real = 77;
+      guint effective = 77;
+
+      assert_int_equal (vj_procfs_parse_uids (text, length, &real, &effective), cases[i].ok);
+      assert_int_equal (real, cases[i].ok ? cases[i].real : 77);
+      assert_int_equal (effective, cases[i].ok ? cases[i].effective : 77);
+    }
+}
+
+static void
 test_schedstat (void **state)
 {
   static const struct
@@ -255,6 +289,7 @@ main (void)
     cmocka_unit_test (test_stat_cut),  cmocka_unit_test (test_pid_stat),
     cmocka_unit_test (test_pid),       cmocka_unit_test (test_stat_groups),
     cmocka_unit_test (test_processor), cmocka_unit_test (test_schedstat),
+    cmocka_unit_test (test_uids),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
