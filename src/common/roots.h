@@ -8,7 +8,7 @@ typedef struct
 {
   char *sysfs;          /* /sys */
   char *procfs;         /* /proc */
-  char *cgroupfs;       /* /sys/fs/cgroup */
+  char *cgroupfs;       /* /sys/fs/cgroup; NULL: no control group is looked at */
   char *runtime_dir;    /* /run/virtjoule */
   char *state_dir;      /* /var/lib/virtjoule */
   char *libvirt_rundir; /* /run/libvirt/qemu: NAME.pid */

@@ -6,21 +6,23 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/http.h"
+#include "common/machine.h"
 #include "common/metrics.h"
 #include "common/ticker.h"
 #include "common/units.h"
 #include "host/api.h"
 #include "host/domains.h"
 #include "host/instance.h"
-#include "host/libvirt_watch.h"
-#include "common/machine.h"
 #include "host/meter.h"
 #include "host/store.h"
+#include "host/watchers.h"
 
 /* A thousand guests acknowledge their frames within some tens of milliseconds. */
 #define GATHER_US (10 * VJ_US_PER_MS)
 /* Ticks wait this long for the first list of domains, so that a gap can be matched with everybody's usage. */
 #define FIRST_LISTING_US (3 * VJ_US_PER_S)
+/* What a crash of the host may take of lifetimes. */
+#define LIFETIMES_US (60 * VJ_US_PER_S)
 
 struct VjAgent
 {
@@ -31,7 +33,10 @@ struct VjAgent
   VjMachine *machine;
   VjPoll *poll;
   VjDomains *domains;
-  VjLibvirtWatch *watch;
+  VjWatchers *watchers;
+  VjGuestSocket *guest_socket;
+  VjExitRecords *exits;
+  VjLifetimes *lifetimes; /* NULL: counters last for one run */
   VjTicker *ticker;
   VjHttp *http;
 
@@ -43,9 +48,10 @@ struct VjAgent
   guint64 ticks;
   guint64 ticks_late;
   guint64 ticks_skipped;
-  gboolean libvirt_listed;
-  gboolean libvirt_failed;
+  guint64 lifetimes_us; /* when they were last written */
+  gboolean ready;       /* everybody has told what runs */
   gboolean store_failed;
+  gboolean lifetimes_failed;
 };
 
 /* --- the tick --- */
@@ -87,6 +93,19 @@ store_tick (VjAgent *agent)
   agent->store_failed = !ok;
 }
 
+/* The state directory outlives the host; what is lost with it is at most what the last minute used. */
+static void
+save_lifetimes (VjAgent *agent)
+{
+  g_autoptr (GError) error = NULL;
+  vj_domains_note_lifetimes (agent->domains);
+  gboolean ok = vj_lifetimes_save (agent->lifetimes, &error);
+  if (!ok && !agent->lifetimes_failed)
+    g_warning ("lifetimes of counters cannot be kept: %s", error->message);
+  agent->lifetimes_failed = !ok;
+  agent->lifetimes_us = agent->tick_us;
+}
+
 static void
 take_tick (VjAgent *agent)
 {
@@ -96,24 +115,31 @@ take_tick (VjAgent *agent)
 
   vj_meter_read (agent->meter, now_us);
   gboolean known = vj_machine_read (agent->machine, now_us);
-  vj_domains_read_usage (agent->domains, agent->tick_boottime_us, elapsed_us);
+  vj_domains_read_usage (agent->domains, elapsed_us);
   vj_meter_measure (agent->meter, now_us, vj_machine_busy_ns (agent->machine),
                     known ? vj_machine_cpus (agent->machine) : 0);
   vj_ledger_settle (agent->ledger);
+  gboolean ended = vj_domains_settled (agent->domains);
+  vj_domains_begin_interval (agent->domains, boottime_us);
 
   agent->tick_us = now_us;
   agent->tick_boottime_us = boottime_us;
   agent->ticks++;
   renew_template (agent, now_us);
   store_tick (agent);
+  if (agent->lifetimes != NULL && (ended || now_us - agent->lifetimes_us >= LIFETIMES_US))
+    save_lifetimes (agent);
   vj_domains_publish (agent->domains, elapsed_us, now_us);
+  if (agent->guest_socket != NULL)
+    vj_guest_socket_tick (agent->guest_socket);
+  if (agent->exits != NULL)
+    vj_exit_records_tick (agent->exits);
 }
 
 static gboolean
 may_begin (const VjAgent *agent)
 {
-  return agent->ticks > 0 || agent->watch == NULL || agent->libvirt_listed || agent->libvirt_failed
-         || vj_clock_monotonic_us () - agent->started_us > FIRST_LISTING_US;
+  return agent->ticks > 0 || agent->ready || vj_clock_monotonic_us () - agent->started_us > FIRST_LISTING_US;
 }
 
 static void
@@ -128,54 +154,28 @@ on_tick (guint64 late_us, guint64 missed, gpointer user_data)
   take_tick (agent);
 }
 
-/* --- the watcher's word --- */
+/* --- what happens outside --- */
 
 static void
-on_present (const VjDomainInfo *info, gpointer user_data)
+on_ready (gpointer user_data)
 {
   VjAgent *agent = user_data;
-  vj_domains_present (agent->domains, info, agent->tick_boottime_us);
-}
-
-static void
-on_absent (const char *uuid, gpointer user_data)
-{
-  VjAgent *agent = user_data;
-  vj_domains_absent (agent->domains, uuid);
-}
-
-static void
-begin_if_first (VjAgent *agent)
-{
+  agent->ready = TRUE;
   if (agent->ticks == 0)
     take_tick (agent);
 }
 
-static void
-on_listed (gpointer user_data)
+/* Nobody has told of that process yet, or it is none of ours. */
+static gboolean
+on_guest (int fd, int pid, gpointer user_data)
 {
   VjAgent *agent = user_data;
-  agent->libvirt_listed = TRUE;
-  begin_if_first (agent);
+  if (vj_domains_connect (agent->domains, fd, pid))
+    return TRUE;
+  if (agent->watchers != NULL)
+    vj_watchers_poke (agent->watchers, pid);
+  return FALSE;
 }
-
-static void
-on_connection (gboolean connected, const char *message, gpointer user_data)
-{
-  VjAgent *agent = user_data;
-  if (connected)
-    {
-      g_message ("%s", message);
-      return;
-    }
-  g_warning ("%s", message);
-  agent->libvirt_failed = TRUE;
-  begin_if_first (agent);
-}
-
-static const VjDomainListener listener = {
-  .present = on_present, .absent = on_absent, .listed = on_listed, .connection = on_connection
-};
 
 /* --- opening --- */
 
@@ -202,19 +202,41 @@ add_to_template (VjFrameTemplate *template, const VjZone *zone, guint ledger_zon
   frame->n_zones++;
 }
 
+/* A line of the channel has an end: of more zones than go into one, guests are told the first. */
+static void
+fit_template (VjAgent *agent)
+{
+  g_autoptr (GString) line = g_string_new (NULL);
+  VjFrame *longest = g_memdup2 (&agent->template.frame, sizeof agent->template.frame);
+  const gsize n_zones = longest->n_zones;
+  g_strlcpy (longest->session, "0000000000000000", sizeof longest->session);
+  g_strlcpy (longest->epoch, "0000000000000000", sizeof longest->epoch);
+  g_strlcpy (longest->static_policy, vj_static_policy_name (VJ_STATIC_PROPORTIONAL),
+             sizeof longest->static_policy);
+  longest->sequence = longest->monotonic_us = longest->age_us = G_MAXINT64;
+  longest->interval_us = VJ_FRAME_INTERVAL_MAX_US;
+  for (gsize i = 0; i < n_zones; i++)
+    longest->energy_uj[i] = G_MAXINT64;
+  while (longest->n_zones > 0 && !vj_frame_encode (longest, line))
+    longest->n_zones--;
+  agent->template.frame.n_zones = longest->n_zones;
+  if (longest->n_zones < n_zones)
+    g_warning ("guests are told the first %u of %u zones: more do not fit into one frame",
+               (guint)longest->n_zones, (guint)n_zones);
+  g_free (longest);
+}
+
 static void
 open_template (VjAgent *agent)
 {
   VjFrame *frame = &agent->template.frame;
   for (guint i = 0; i < vj_ledger_n_zones (agent->ledger); i++)
     add_to_template (&agent->template, vj_ledger_zone (agent->ledger, i), i);
-  agent->template.quantum_uj = agent->config->domain.resolution_uj;
+  agent->template.interval_us = agent->config->interval_us;
   g_strlcpy (frame->host, vj_instance_host_id (agent->instance), sizeof frame->host);
   g_strlcpy (frame->source, vj_meter_source_name (agent->meter), sizeof frame->source);
-  g_strlcpy (frame->static_policy, vj_static_policy_name (agent->config->domain.static_policy),
-             sizeof frame->static_policy);
   frame->quality = vj_meter_quality (agent->meter);
-  frame->interval_us = agent->config->interval_us;
+  fit_template (agent);
 }
 
 static gboolean
@@ -247,6 +269,7 @@ restore (VjAgent *agent)
   gboolean same_epochs = vj_meter_set_marks (agent->meter, stored->marks);
   agent->tick_us = stored->monotonic_us;
   agent->tick_boottime_us = stored->boottime_us;
+  vj_domains_begin_interval (agent->domains, stored->boottime_us);
   for (guint i = 0; i < stored->domains->len; i++)
     if (!vj_domains_restore (agent->domains, g_ptr_array_index (stored->domains, i), same_epochs))
       vj_ledger_mark_gap (agent->ledger);
@@ -291,6 +314,56 @@ open_http (VjAgent *agent, GError **error)
   return config->metrics_listen == NULL || vj_http_listen_tcp (agent->http, config->metrics_listen, error);
 }
 
+/* Without them, what a machine used just before its end stays with the host in some cases. */
+static void
+open_exits (VjAgent *agent)
+{
+  g_autoptr (GError) error = NULL;
+  agent->exits = vj_exit_records_open (&error);
+  if (agent->exits == NULL)
+    g_info ("no exit records: %s", error->message);
+}
+
+static gboolean
+open_lifetimes (VjAgent *agent, GError **error)
+{
+  g_autoptr (GPtrArray) ids = g_ptr_array_new ();
+  g_autofree char *problem = NULL;
+  for (guint i = 0; i < vj_ledger_n_zones (agent->ledger); i++)
+    g_ptr_array_add (ids, (gpointer)vj_ledger_zone (agent->ledger, i)->id);
+  g_ptr_array_add (ids, NULL);
+  agent->lifetimes =
+      vj_lifetimes_open (agent->config->roots.state_dir, (const char *const *)ids->pdata, &problem, error);
+  if (problem != NULL)
+    g_warning ("%s", problem);
+  return agent->lifetimes != NULL;
+}
+
+static void
+open_domains (VjAgent *agent)
+{
+  const VjDomainsOptions options = { .run = { .roots = &agent->config->roots,
+                                              .ledger = agent->ledger,
+                                              .machine = agent->machine,
+                                              .poll = agent->poll,
+                                              .exits = agent->exits },
+                                     .template = &agent->template,
+                                     .settings = &agent->config->domain,
+                                     .lifetimes = agent->lifetimes };
+  agent->domains = vj_domains_new (&options);
+}
+
+/* Guests are told nothing by this way without it, but all else goes on. */
+static void
+open_guest_socket (VjAgent *agent)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = g_build_filename (agent->config->roots.runtime_dir, VJ_GUEST_SOCKET, NULL);
+  agent->guest_socket = vj_guest_socket_open (agent->poll, path, on_guest, agent, &error);
+  if (agent->guest_socket == NULL)
+    g_warning ("guests cannot connect: %s", error->message);
+}
+
 static gboolean
 open_accounting (VjAgent *agent, GError **error)
 {
@@ -307,8 +380,10 @@ open_accounting (VjAgent *agent, GError **error)
   if (agent->poll == NULL)
     return FALSE;
   vj_poll_set_gather (agent->poll, GATHER_US);
-  agent->domains =
-      vj_domains_new (&config->roots, agent->ledger, agent->machine, agent->poll, &agent->template);
+  open_exits (agent);
+  if (config->counter_forever && !open_lifetimes (agent, error))
+    return FALSE;
+  open_domains (agent);
   return TRUE;
 }
 
@@ -320,14 +395,13 @@ open_agent (VjAgent *agent, GError **error)
     return FALSE;
   agent->started_us = vj_clock_monotonic_us ();
   agent->tick_boottime_us = vj_clock_boottime_us ();
+  vj_domains_begin_interval (agent->domains, agent->tick_boottime_us);
   restore (agent);
   agent->ticker = vj_ticker_new (NULL, config->interval_us, on_tick, agent, error);
   if (agent->ticker == NULL || !open_http (agent, error))
     return FALSE;
-  if (g_strcmp0 (config->libvirt_uri, "none") != 0)
-    agent->watch = vj_libvirt_watch_new (config->libvirt_uri, &config->roots, &listener, agent);
-  else
-    take_tick (agent);
+  open_guest_socket (agent);
+  agent->watchers = vj_watchers_new (config, agent->poll, agent->domains, on_ready, agent);
   return TRUE;
 }
 
@@ -347,9 +421,14 @@ vj_agent_free (VjAgent *agent)
   g_clear_pointer (&agent->ticker, vj_ticker_free);
   if (agent->ticks > 0)
     take_tick (agent);
+  if (agent->ticks > 0 && agent->lifetimes != NULL)
+    save_lifetimes (agent);
   g_clear_pointer (&agent->http, vj_http_free);
-  g_clear_pointer (&agent->watch, vj_libvirt_watch_free); /* iterates the main loop for a while */
+  g_clear_pointer (&agent->guest_socket, vj_guest_socket_free);
+  g_clear_pointer (&agent->watchers, vj_watchers_free); /* iterates the main loop for a while */
   g_clear_pointer (&agent->domains, vj_domains_free);
+  g_clear_pointer (&agent->lifetimes, vj_lifetimes_free);
+  g_clear_pointer (&agent->exits, vj_exit_records_free);
   g_clear_pointer (&agent->poll, vj_poll_free);
   g_clear_pointer (&agent->machine, vj_machine_free);
   g_clear_pointer (&agent->meter, vj_meter_free);
@@ -359,6 +438,23 @@ vj_agent_free (VjAgent *agent)
 }
 
 /* --- what it shows --- */
+
+static void
+snapshot_guests (const VjAgent *agent, VjSnapshot *snapshot)
+{
+  guint n = 0;
+  if (vj_config_follows (agent->config, VJ_MANAGER_LIBVIRT))
+    snapshot->managers[n++] = "libvirt";
+  if (vj_config_follows (agent->config, VJ_MANAGER_PROXMOX))
+    snapshot->managers[n++] = "proxmox";
+  if (vj_config_follows (agent->config, VJ_MANAGER_QEMU))
+    snapshot->managers[n++] = "qemu";
+  snapshot->counter_forever = agent->config->counter_forever;
+  snapshot->guest_socket_open = agent->guest_socket != NULL;
+  if (agent->guest_socket != NULL)
+    snapshot->guest_socket = *vj_guest_socket_counts (agent->guest_socket);
+  memcpy (snapshot->endings, vj_domains_endings (agent->domains), sizeof snapshot->endings);
+}
 
 VjSnapshot *
 vj_agent_snapshot (VjAgent *agent)
@@ -378,7 +474,8 @@ vj_agent_snapshot (VjAgent *agent)
   snapshot->ticks_late = agent->ticks_late;
   snapshot->ticks_skipped = agent->ticks_skipped;
   snapshot->libvirt_uri = agent->config->libvirt_uri;
-  snapshot->libvirt_connected = agent->watch != NULL && vj_libvirt_watch_is_connected (agent->watch);
+  snapshot->libvirt_connected = agent->watchers != NULL && vj_watchers_libvirt_connected (agent->watchers);
+  snapshot_guests (agent, snapshot);
   vj_meter_snapshot (agent->meter, now_us, snapshot);
   vj_domains_snapshot (agent->domains, agent->tick_us, snapshot->domains);
   return snapshot;

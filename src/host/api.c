@@ -120,6 +120,7 @@ put_channel (GString *json, const VjDomainSnapshot *domain)
   put_text (json, "state", domain->has_channel ? vj_channel_state_name (channel->state) : "absent");
   if (domain->has_channel)
     {
+      put_text (json, "way", domain->channel_way);
       if (channel->acked_monotonic_us > 0)
         put_u64 (json, "lag_us", domain->channel_lag_us);
       else
@@ -132,12 +133,34 @@ put_channel (GString *json, const VjDomainSnapshot *domain)
   g_string_append_c (json, '}');
 }
 
+/* A member per setting: what holds, and by whose word. */
+static void
+put_settings (GString *json, const VjDomainSnapshot *domain)
+{
+  put_open (json, "settings", '{');
+  for (guint i = 0; i < VJ_N_SETTINGS; i++)
+    {
+      g_autofree char *value = vj_domain_settings_text (&domain->settings, (VjSetting)i);
+      put_open (json, vj_setting_name ((VjSetting)i), '{');
+      put_text (json, "value", value);
+      put_text (json, "origin", vj_setting_origin_name (domain->origin[i]));
+      g_string_append_c (json, '}');
+    }
+  g_string_append_c (json, '}');
+  put_text (json, "settings_problem", domain->settings_problem);
+}
+
 static void
 put_domain (GString *json, const VjSnapshot *snapshot, const VjDomainSnapshot *domain, guint64 age_us)
 {
   put_open (json, NULL, '{');
   put_text (json, "name", domain->name);
-  put_text (json, "uuid", domain->uuid);
+  put_text (json, "id", domain->id);
+  put_text (json, "uuid", domain->uuid[0] != '\0' ? domain->uuid : NULL);
+  if (domain->vmid > 0)
+    put_u64 (json, "vmid", domain->vmid);
+  else
+    put_null (json, "vmid");
   put_text (json, "manager", domain->manager);
   if (domain->pid > 0)
     put_u64 (json, "pid", (guint64)domain->pid);
@@ -151,6 +174,7 @@ put_domain (GString *json, const VjSnapshot *snapshot, const VjDomainSnapshot *d
   put_text (json, "usage", domain->usage);
   put_text (json, "package_split", domain->package_split);
   put_text (json, "epoch", domain->epoch);
+  put_settings (json, domain);
   put_channel (json, domain);
   put_reading (json, snapshot, age_us);
   g_string_append_c (json, '}');
@@ -240,6 +264,38 @@ put_counters (GString *json, const VjSourceCounts *counts)
   g_string_append_c (json, '}');
 }
 
+static void
+put_managers (GString *json, const VjSnapshot *snapshot)
+{
+  put_open (json, "managers", '[');
+  for (guint i = 0; snapshot->managers[i] != NULL; i++)
+    {
+      put_separator (json);
+      put_string (json, snapshot->managers[i]);
+    }
+  g_string_append_c (json, ']');
+}
+
+static void
+put_guest_socket (GString *json, const VjSnapshot *snapshot)
+{
+  put_open (json, "guest_socket", '{');
+  put_bool (json, "open", snapshot->guest_socket_open);
+  put_u64 (json, "accepted", snapshot->guest_socket.accepted);
+  put_u64 (json, "refused", snapshot->guest_socket.refused);
+  put_u64 (json, "failed", snapshot->guest_socket.failed);
+  g_string_append_c (json, '}');
+}
+
+static void
+put_endings (GString *json, const VjSnapshot *snapshot)
+{
+  put_open (json, "endings", '{');
+  for (guint i = 0; i < VJ_N_ENDINGS; i++)
+    put_u64 (json, vj_ending_name ((VjEnding)i), snapshot->endings[i]);
+  g_string_append_c (json, '}');
+}
+
 char *
 vj_api_status_json (const VjSnapshot *snapshot)
 {
@@ -261,6 +317,10 @@ vj_api_status_json (const VjSnapshot *snapshot)
   put_text (json, "uri", snapshot->libvirt_uri);
   put_bool (json, "connected", snapshot->libvirt_connected);
   g_string_append_c (json, '}');
+  put_text (json, "counter_lifetime", snapshot->counter_forever ? "forever" : "run");
+  put_managers (json, snapshot);
+  put_guest_socket (json, snapshot);
+  put_endings (json, snapshot);
   put_u64 (json, "domains", snapshot->domains->len);
   g_string_append (json, "}\n");
   return g_string_free (json, FALSE);

@@ -4,6 +4,9 @@
 #include "common/metrics.h"
 #include "common/units.h"
 
+/* A name or a UUID may stand twice; an id is unique. */
+#define DOMAIN_LABELS(it) "domain", (it)->name, "id", (it)->id, "uuid", (it)->uuid
+
 static const VjDomainSnapshot *
 domain_at (const VjSnapshot *snapshot, guint i)
 {
@@ -17,8 +20,8 @@ put_domain_energy (VjMetrics *metrics, const VjSnapshot *snapshot)
                      "Energy attributed to the domain, per zone. Zones overlap: core is within its package.");
   for (guint i = 0; i < snapshot->domains->len; i++)
     for (guint zone = 0; zone < snapshot->zones->len; zone++)
-      vj_metrics_micro (metrics, domain_at (snapshot, i)->energy_uj[zone], "domain",
-                        domain_at (snapshot, i)->name, "uuid", domain_at (snapshot, i)->uuid, "zone",
+      vj_metrics_micro (metrics, domain_at (snapshot, i)->energy_uj[zone],
+                        DOMAIN_LABELS (domain_at (snapshot, i)), "zone",
                         vj_snapshot_zone (snapshot, zone)->zone.id, NULL);
 }
 
@@ -29,8 +32,8 @@ put_domain_static (VjMetrics *metrics, const VjSnapshot *snapshot)
                      "Part of the domain's energy that is static and was handed to it by static-policy.");
   for (guint i = 0; i < snapshot->domains->len; i++)
     for (guint zone = 0; zone < snapshot->zones->len; zone++)
-      vj_metrics_micro (metrics, domain_at (snapshot, i)->static_uj[zone], "domain",
-                        domain_at (snapshot, i)->name, "uuid", domain_at (snapshot, i)->uuid, "zone",
+      vj_metrics_micro (metrics, domain_at (snapshot, i)->static_uj[zone],
+                        DOMAIN_LABELS (domain_at (snapshot, i)), "zone",
                         vj_snapshot_zone (snapshot, zone)->zone.id, NULL);
 }
 
@@ -40,8 +43,8 @@ put_domain_cpu (VjMetrics *metrics, const VjSnapshot *snapshot)
   vj_metrics_family (metrics, "virtjoule_domain_cpu_seconds_total", "counter",
                      "CPU time that the domain's energy was attributed by.");
   for (guint i = 0; i < snapshot->domains->len; i++)
-    vj_metrics_micro (metrics, domain_at (snapshot, i)->cpu_ns / VJ_NS_PER_US, "domain",
-                      domain_at (snapshot, i)->name, "uuid", domain_at (snapshot, i)->uuid, NULL);
+    vj_metrics_micro (metrics, domain_at (snapshot, i)->cpu_ns / VJ_NS_PER_US,
+                      DOMAIN_LABELS (domain_at (snapshot, i)), NULL);
 }
 
 static void
@@ -54,7 +57,7 @@ put_domain_channels (VjMetrics *metrics, const VjSnapshot *snapshot)
     {
       const VjDomainSnapshot *domain = domain_at (snapshot, i);
       const char *state = domain->has_channel ? vj_channel_state_name (domain->channel.state) : "absent";
-      vj_metrics_u64 (metrics, 1, "domain", domain->name, "uuid", domain->uuid, "state", state, NULL);
+      vj_metrics_u64 (metrics, 1, DOMAIN_LABELS (domain), "state", state, NULL);
     }
   vj_metrics_family (metrics, "virtjoule_channel_lag_seconds", "gauge",
                      "Newest reading minus the last one that the guest acknowledged.");
@@ -62,8 +65,7 @@ put_domain_channels (VjMetrics *metrics, const VjSnapshot *snapshot)
     {
       const VjDomainSnapshot *domain = domain_at (snapshot, i);
       if (domain->has_channel && domain->channel.acked_monotonic_us > 0)
-        vj_metrics_micro (metrics, domain->channel_lag_us, "domain", domain->name, "uuid", domain->uuid,
-                          NULL);
+        vj_metrics_micro (metrics, domain->channel_lag_us, DOMAIN_LABELS (domain), NULL);
     }
 }
 
@@ -171,6 +173,28 @@ put_source (VjMetrics *metrics, const VjSnapshot *snapshot)
 }
 
 static void
+put_endings (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (
+      metrics, "virtjoule_domain_endings_total", "counter",
+      "Runs of domains that have ended, by what was known of their last moments: exact, completed (from "
+      "exit records) or unknown (left with the host).");
+  for (guint i = 0; i < VJ_N_ENDINGS; i++)
+    vj_metrics_u64 (metrics, snapshot->endings[i], "known", vj_ending_name ((VjEnding)i), NULL);
+}
+
+static void
+put_guest_socket (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  const VjGuestSocketCounts *counts = &snapshot->guest_socket;
+  vj_metrics_family (metrics, "virtjoule_guest_socket_connections_total", "counter",
+                     "Connections to the guest socket: accepted, refused (no domain of ours) or failed.");
+  vj_metrics_u64 (metrics, counts->accepted, "result", "accepted", NULL);
+  vj_metrics_u64 (metrics, counts->refused, "result", "refused", NULL);
+  vj_metrics_u64 (metrics, counts->failed, "result", "failed", NULL);
+}
+
+static void
 put_agent (VjMetrics *metrics, const VjSnapshot *snapshot)
 {
   put_one_u64 (metrics, "virtjoule_ticks_total", "counter", "Intervals that were read.", snapshot->ticks);
@@ -178,6 +202,8 @@ put_agent (VjMetrics *metrics, const VjSnapshot *snapshot)
                "Intervals that began more than half an interval late.", snapshot->ticks_late);
   put_one_u64 (metrics, "virtjoule_ticks_skipped_total", "counter",
                "Deadlines that became part of a longer interval.", snapshot->ticks_skipped);
+  put_endings (metrics, snapshot);
+  put_guest_socket (metrics, snapshot);
   put_one_u64 (metrics, "virtjoule_libvirt_connected", "gauge", "1 while connected to libvirt.",
                snapshot->libvirt_connected ? 1 : 0);
   vj_metrics_family (metrics, "virtjoule_build_info", "gauge", "Version of the agent.");

@@ -20,6 +20,8 @@ int vj_cli_status_run (const char *runtime_dir, int argc, char **argv);
 
 /* The tables of the agent's documents (virtjoule(1), JSON). Pure. INVALID if json is not of that form. */
 char *vj_cli_list_text (const char *json, gboolean show_uuid, GError **error);
+/* What holds for each domain, and by whose word. */
+char *vj_cli_settings_text (const char *json, GError **error);
 char *vj_cli_status_text (const char *json, GError **error);
 
 /* What verbs share. Parses a verb's options, which take no further arguments. On failure the error is shown. */

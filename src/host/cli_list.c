@@ -76,14 +76,88 @@ vj_cli_list_text (const char *json, gboolean show_uuid, GError **error)
   return g_string_free (text, FALSE);
 }
 
+static const char *const settings[] = { "measure", "interval", "static-policy", "resolution" };
+
+static VjCliTable *
+settings_table_new (void)
+{
+  static const char *const headers[] = { "Measure", "Interval", "Static policy", "Resolution" };
+  VjCliTable *table = vj_cli_table_new ();
+  vj_cli_table_column (table, "Name", FALSE);
+  vj_cli_table_column (table, "Manager", FALSE);
+  vj_cli_table_column (table, "VMID", TRUE);
+  vj_cli_table_column (table, "Way", FALSE);
+  for (gsize i = 0; i < G_N_ELEMENTS (headers); i++)
+    vj_cli_table_column (table, headers[i], FALSE);
+  return table;
+}
+
+static char *
+word_or_dash (JsonObject *object, const char *key)
+{
+  const char *word = vj_cli_json_text (object, key);
+  return g_strdup (*word != '\0' ? word : "-");
+}
+
+static void
+add_settings (VjCliTable *table, JsonObject *domain)
+{
+  const guint64 vmid = vj_cli_json_u64 (domain, "vmid");
+  JsonObject *all = vj_cli_json_object (domain, "settings");
+  vj_cli_table_cell (table, vj_cli_json_text (domain, "name"));
+  vj_cli_table_cell (table, vj_cli_json_text (domain, "manager"));
+  vj_cli_table_take (table, vmid > 0 ? g_strdup_printf ("%" G_GUINT64_FORMAT, vmid) : g_strdup ("-"));
+  vj_cli_table_take (table, word_or_dash (vj_cli_json_object (domain, "channel"), "way"));
+  for (gsize i = 0; i < G_N_ELEMENTS (settings); i++)
+    {
+      JsonObject *setting = vj_cli_json_object (all, settings[i]);
+      g_autofree char *value = word_or_dash (setting, "value");
+      g_autofree char *origin = word_or_dash (setting, "origin");
+      vj_cli_table_take (table, g_strdup_printf ("%s (%s)", value, origin));
+    }
+}
+
+static void
+put_problem (JsonObject *domain, GString *out)
+{
+  g_autofree char *problem = vj_cli_printable (vj_cli_json_text (domain, "settings_problem"));
+  g_autofree char *name = vj_cli_printable (vj_cli_json_text (domain, "name"));
+  if (*problem != '\0')
+    g_string_append_printf (out, "\n%s: a setting of its own is taken as not said: %s\n", name, problem);
+}
+
+char *
+vj_cli_settings_text (const char *json, GError **error)
+{
+  g_autoptr (JsonNode) root = vj_cli_json_parse (json, JSON_NODE_ARRAY, error);
+  g_autoptr (GString) problems = g_string_new (NULL);
+  if (root == NULL)
+    return NULL;
+  JsonArray *domains = json_node_get_array (root);
+  g_autoptr (VjCliTable) table = settings_table_new ();
+  for (guint i = 0; i < json_array_get_length (domains); i++)
+    {
+      JsonNode *node = json_array_get_element (domains, i);
+      JsonObject *domain = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      add_settings (table, domain);
+      put_problem (domain, problems);
+    }
+  GString *text = g_string_new (NULL);
+  vj_cli_table_render (table, text);
+  g_string_append (text, problems->str);
+  return g_string_free (text, FALSE);
+}
+
 int
 vj_cli_list_run (const char *runtime_dir, int argc, char **argv)
 {
   gboolean as_json = FALSE;
   gboolean show_uuid = FALSE;
+  gboolean verbose = FALSE;
   const GOptionEntry entries[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print the agent's JSON document", NULL },
     { "uuid", 0, 0, G_OPTION_ARG_NONE, &show_uuid, "Show the UUIDs too", NULL },
+    { "verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose, "Show what is set for each, and by whose word", NULL },
     { 0 },
   };
   if (!vj_cli_options (entries, "Lists the running virtual machines and their energy.", argc, argv))
@@ -93,5 +167,7 @@ vj_cli_list_run (const char *runtime_dir, int argc, char **argv)
   if (json == NULL || as_json)
     return vj_cli_finish (json, error);
   g_autofree char *text = vj_cli_list_text (json, show_uuid, &error);
-  return vj_cli_finish (text, error);
+  g_autofree char *more = text != NULL && verbose ? vj_cli_settings_text (json, &error) : NULL;
+  g_autofree char *both = more != NULL ? g_strconcat (text, "\n", more, NULL) : g_steal_pointer (&text);
+  return vj_cli_finish (both, error);
 }

@@ -44,6 +44,22 @@ put_static (JsonObject *zone, gpointer user_data)
 }
 
 static void
+put_guests (JsonObject *status, GString *text)
+{
+  JsonObject *guest_socket = vj_cli_json_object (status, "guest_socket");
+  JsonObject *endings = vj_cli_json_object (status, "endings");
+  g_string_append_printf (text,
+                          "Guests:    " U64 " connections accepted, " U64 " refused, " U64 " failed%s\n",
+                          vj_cli_json_u64 (guest_socket, "accepted"),
+                          vj_cli_json_u64 (guest_socket, "refused"), vj_cli_json_u64 (guest_socket, "failed"),
+                          vj_cli_json_true (guest_socket, "open") ? "" : "; the guest socket is not open");
+  g_string_append_printf (text,
+                          "Endings:   " U64 " exact, " U64 " completed from exit records, " U64 " unknown\n",
+                          vj_cli_json_u64 (endings, "exact"), vj_cli_json_u64 (endings, "completed"),
+                          vj_cli_json_u64 (endings, "unknown"));
+}
+
+static void
 put_agent (JsonObject *status, GString *text)
 {
   JsonObject *ticks = vj_cli_json_object (status, "ticks");
@@ -66,6 +82,7 @@ put_agent (JsonObject *status, GString *text)
       vj_cli_json_u64 (counters, "rejected"), vj_cli_json_u64 (counters, "gaps"),
       vj_cli_json_u64 (counters, "failures"));
   g_string_append_printf (text, "libvirt:   %s%s\n", uri, no_libvirt ? "" : connection);
+  put_guests (status, text);
   g_string_append_printf (text, "Domains:   " U64 "\n", vj_cli_json_u64 (status, "domains"));
   for_each (status, "zones", put_static, text);
   g_string_append_c (text, '\n');

@@ -89,6 +89,12 @@ vj_consumption_kind (const VjConsumption *consumption)
   return vj_usage_kind (consumption->cpu);
 }
 
+guint64
+vj_consumption_scope (const VjConsumption *consumption)
+{
+  return vj_usage_scope (consumption->cpu);
+}
+
 const char *
 vj_consumption_split (const VjConsumption *consumption)
 {
@@ -127,16 +133,33 @@ add_memory (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us)
                         vj_resource_memory (consumption->memory_bytes, elapsed_us));
 }
 
+static void
+add_cpu (VjConsumption *consumption, VjAccount *account, guint64 cpu_ns)
+{
+  guint64 used_ns = cpu_ns - MIN (cpu_ns, consumption->cpu_ns);
+  consumption->cpu_ns = cpu_ns;
+  vj_account_add_usage (account, VJ_RESOURCE_CPU, used_ns);
+  add_packages (consumption, account, used_ns);
+}
+
 gboolean
 vj_consumption_sample (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us)
 {
   guint64 cpu_ns = 0;
   if (!vj_usage_read (consumption->cpu, &cpu_ns, NULL))
     return FALSE;
-  guint64 used_ns = cpu_ns - MIN (cpu_ns, consumption->cpu_ns);
-  consumption->cpu_ns = cpu_ns;
-  vj_account_add_usage (account, VJ_RESOURCE_CPU, used_ns);
-  add_packages (consumption, account, used_ns);
+  add_cpu (consumption, account, cpu_ns);
   add_memory (consumption, account, elapsed_us);
+  return TRUE;
+}
+
+/* What is read in a scope holds helpers too, so that less than the process alone used may be left to add; what is left is
+ * the process's own all the same. */
+gboolean
+vj_consumption_complete (VjConsumption *consumption, VjAccount *account, guint64 cpu_ns)
+{
+  if (cpu_ns <= consumption->cpu_ns)
+    return FALSE;
+  add_cpu (consumption, account, cpu_ns);
   return TRUE;
 }

@@ -27,6 +27,8 @@ vj_scope_kind_name (VjScopeKind kind)
 static char *
 read_scope (const VjRoots *roots, int pid, const char *controller)
 {
+  if (roots->cgroupfs == NULL)
+    return NULL;
   g_autofree char *relative = g_strdup_printf ("%d/cgroup", pid);
   gsize length = 0;
   g_autofree char *text = vj_file_read (roots->procfs, relative, CGROUP_TEXT_MAX, &length, NULL);
@@ -39,10 +41,10 @@ char *
 vj_scope_v2 (const VjRoots *roots, int pid)
 {
   g_autofree char *scope = read_scope (roots, pid, NULL);
-  g_autofree char *controllers = g_build_filename (roots->cgroupfs, "cgroup.controllers", NULL);
-
   if (!scope)
     return NULL;
+  g_autofree char *controllers = g_build_filename (roots->cgroupfs, "cgroup.controllers", NULL);
+
   if (access (controllers, F_OK) == 0)
     return g_build_filename (roots->cgroupfs, scope, NULL);
   return g_build_filename (roots->cgroupfs, "unified", scope, NULL);
@@ -52,10 +54,10 @@ char *
 vj_scope_v1 (const VjRoots *roots, int pid, const char *controller)
 {
   g_autofree char *scope = read_scope (roots, pid, controller);
-  g_autofree char *mount = g_build_filename (roots->cgroupfs, controller, NULL);
-
   if (!scope)
     return NULL;
+  g_autofree char *mount = g_build_filename (roots->cgroupfs, controller, NULL);
+
   if (g_str_equal (controller, "cpuacct") && access (mount, F_OK) < 0)
     return g_build_filename (roots->cgroupfs, "cpu,cpuacct", scope, NULL);
   return g_build_filename (mount, scope, NULL);

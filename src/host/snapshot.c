@@ -6,6 +6,7 @@ domain_free (gpointer data)
 {
   VjDomainSnapshot *domain = data;
   g_free (domain->name);
+  g_free (domain->settings_problem);
   g_free (domain->energy_uj);
   g_free (domain->static_uj);
   g_free (domain);

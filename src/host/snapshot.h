@@ -4,6 +4,8 @@
 #include "common/ledger.h"
 #include "host/channel.h"
 #include "host/domain.h"
+#include "host/domain_run.h"
+#include "host/guest_socket.h"
 #include "common/source.h"
 
 /* What the agent shows of itself: plain values, consistent with one tick. Built by the agent, rendered by api. */
@@ -22,22 +24,30 @@ typedef struct
 
 typedef struct
 {
-  char uuid[37];
+  char id[VJ_DOMAIN_ID_SIZE];
+  char uuid[37]; /* may be empty */
+  guint vmid;    /* 0: none */
   char *name;
   const char *manager;
   VjDomainState state;
   int pid;                   /* 0 while unknown */
   guint64 power_uw;          /* packages + dram, over the last interval */
-  guint64 cpu_ns;            /* cumulative since the account began */
+  guint64 cpu_ns;            /* cumulative, as the energies are */
   const char *usage;         /* vj_scope_kind_name (), or NULL while unknown */
   const char *package_split; /* vj_consumption_split () */
   char epoch[VJ_SESSION_LENGTH + 1];
-  guint64 *energy_uj;   /* one per zone */
-  guint64 *static_uj;   /* part of it, one per zone */
-  gboolean has_channel; /* its definition has the port */
+  guint64 *energy_uj;                    /* one per zone */
+  guint64 *static_uj;                    /* part of it, one per zone */
+  VjDomainSettings settings;             /* what holds, */
+  VjSettingOrigin origin[VJ_N_SETTINGS]; /* and by whose word */
+  char *settings_problem;                /* NULL: none */
+  gboolean has_channel;                  /* its definition has the port */
+  const char *channel_way;               /* "bind", "connect" */
   VjChannelStatus channel;
   guint64 channel_lag_us; /* newest reading minus the last acknowledged one; 0 if none was acknowledged */
 } VjDomainSnapshot;
+
+#define VJ_SNAPSHOT_MANAGERS 3
 
 typedef struct
 {
@@ -59,8 +69,13 @@ typedef struct
   guint64 ticks_skipped;   /* deadlines that passed without a tick of their own */
   const char *libvirt_uri; /* or "none" */
   gboolean libvirt_connected;
-  GArray *zones;      /* of VjZoneSnapshot */
-  GPtrArray *domains; /* of VjDomainSnapshot, sorted by name, then UUID */
+  GArray *zones;                                  /* of VjZoneSnapshot */
+  const char *managers[VJ_SNAPSHOT_MANAGERS + 1]; /* whose domains are followed; ends with NULL */
+  gboolean counter_forever;
+  gboolean guest_socket_open;
+  VjGuestSocketCounts guest_socket;
+  guint64 endings[VJ_N_ENDINGS];
+  GPtrArray *domains; /* of VjDomainSnapshot, sorted by name, then id */
 } VjSnapshot;
 
 VjSnapshot *vj_snapshot_new (void);

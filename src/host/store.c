@@ -20,6 +20,7 @@ vj_stored_domain_free (VjStoredDomain *domain)
     return;
   g_free (domain->name);
   g_free (domain->channel);
+  vj_lifetime_free ((VjLifetime *)domain->base);
   g_free (domain);
 }
 
@@ -43,11 +44,37 @@ vj_stored_free (VjStored *stored)
 }
 
 static void
-encode_domain (const VjStoredDomain *domain, GString *out)
+encode_settings (const VjDomainSettings *settings, GString *out)
 {
-  g_string_append_printf (out, "domain %s %s %d %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u %s %s\n",
-                          domain->id, domain->epoch, domain->pid, domain->start_us, domain->usage_ns,
-                          domain->usage_kind, domain->name, domain->channel);
+  for (guint i = 0; i < VJ_N_SETTINGS; i++)
+    if (settings->said[i])
+      {
+        g_autofree char *value = vj_domain_settings_text (settings, (VjSetting)i);
+        g_string_append_printf (out, "set %s %s\n", vj_setting_name ((VjSetting)i), value);
+      }
+}
+
+static void
+encode_base (const VjLifetime *base, const VjLedger *ledger, GString *out)
+{
+  g_string_append_printf (out, "base-cpu %" G_GUINT64_FORMAT "\n", base->cpu_ns);
+  for (guint zone = 0; zone < vj_ledger_n_zones (ledger); zone++)
+    g_string_append_printf (out, "base %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n",
+                            vj_ledger_zone (ledger, zone)->id, base->energy_uj[zone], base->static_uj[zone]);
+}
+
+/* What is said of a domain in further lines follows its own. */
+static void
+encode_domain (const VjStoredDomain *domain, const VjLedger *ledger, GString *out)
+{
+  g_string_append_printf (out,
+                          "domain %s %s %d %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u %s %s %s %s %u\n",
+                          domain->id, domain->mark.epoch, domain->pid, domain->start_us,
+                          domain->mark.usage_ns, domain->mark.usage_kind, domain->name, domain->channel,
+                          domain->manager, domain->uuid[0] != '\0' ? domain->uuid : "-", domain->vmid);
+  encode_settings (&domain->settings, out);
+  if (domain->base != NULL)
+    encode_base (domain->base, ledger, out);
 }
 
 gboolean
@@ -66,7 +93,7 @@ vj_store_save (const char *runtime_dir, const VjStored *stored, const VjLedger *
                               mark->raw_uj, mark->monotonic_us);
     }
   for (guint i = 0; i < stored->domains->len; i++)
-    encode_domain (g_ptr_array_index (stored->domains, i), out);
+    encode_domain (g_ptr_array_index (stored->domains, i), ledger, out);
   g_string_append (out, LEDGER_LINE);
   vj_ledger_encode (ledger, out);
   if (vj_file_replace (runtime_dir, STORE_NAME, out->str, out->len, 0600, error))
@@ -141,10 +168,27 @@ has_domain_like (const VjStored *stored, const VjStoredDomain *domain)
   for (guint i = 0; i < stored->domains->len; i++)
     {
       const VjStoredDomain *other = g_ptr_array_index (stored->domains, i);
-      if (strcmp (other->id, domain->id) == 0 || strcmp (other->epoch, domain->epoch) == 0)
+      if (strcmp (other->id, domain->id) == 0 || strcmp (other->mark.epoch, domain->mark.epoch) == 0)
         return TRUE;
     }
   return FALSE;
+}
+
+/* An agent from before there were several managers does not tell them; its ids are libvirt's UUIDs. */
+static void
+decode_manager (Words *words, VjStoredDomain *domain)
+{
+  if (words->words[words->next] == NULL)
+    {
+      g_strlcpy (domain->manager, "libvirt", sizeof domain->manager);
+      g_strlcpy (domain->uuid, domain->id, sizeof domain->uuid);
+      return;
+    }
+  take_text (words, domain->manager, sizeof domain->manager);
+  take_text (words, domain->uuid, sizeof domain->uuid);
+  if (strcmp (domain->uuid, "-") == 0)
+    domain->uuid[0] = '\0';
+  domain->vmid = (guint)take_u64 (words, G_MAXUINT);
 }
 
 static void
@@ -152,19 +196,77 @@ decode_domain (Words *words, VjStored *stored)
 {
   VjStoredDomain *domain = g_new0 (VjStoredDomain, 1);
   take_text (words, domain->id, sizeof domain->id);
-  take_text (words, domain->epoch, sizeof domain->epoch);
+  take_text (words, domain->mark.epoch, sizeof domain->mark.epoch);
   domain->pid = (int)take_u64 (words, G_MAXINT);
   domain->start_us = take_u64 (words, G_MAXINT64);
-  domain->usage_ns = take_u64 (words, G_MAXUINT64);
-  domain->usage_kind = (guint)take_u64 (words, G_MAXUINT);
+  domain->mark.usage_ns = take_u64 (words, G_MAXUINT64);
+  domain->mark.usage_kind = (guint)take_u64 (words, G_MAXUINT);
   domain->name = g_strdup (take_word (words));
   domain->channel = g_strdup (take_word (words));
+  decode_manager (words, domain);
   words->ok = words->ok && !has_domain_like (stored, domain);
   g_ptr_array_add (stored->domains, domain);
 }
 
+static void
+decode_setting (Words *words, VjStoredDomain *domain)
+{
+  const char *name = take_word (words);
+  const char *value = take_word (words);
+  words->ok = words->ok && vj_domain_settings_set (&domain->settings, name, value, NULL);
+}
+
+static void
+decode_base_cpu (Words *words, VjStoredDomain *domain, const VjLedger *ledger)
+{
+  const guint n_zones = vj_ledger_n_zones (ledger);
+  VjLifetime *base = g_new0 (VjLifetime, 1);
+  base->energy_uj = g_new0 (guint64, n_zones);
+  base->static_uj = g_new0 (guint64, n_zones);
+  base->cpu_ns = take_u64 (words, G_MAXUINT64);
+  g_strlcpy (base->epoch, domain->mark.epoch, sizeof base->epoch);
+  words->ok = words->ok && domain->base == NULL;
+  vj_lifetime_free ((VjLifetime *)domain->base);
+  domain->base = base;
+}
+
+/* What is stored of a zone that there is no more is dropped. */
+static void
+decode_base (Words *words, const VjStoredDomain *domain, const VjLedger *ledger)
+{
+  const char *id = take_word (words);
+  const guint64 energy_uj = take_u64 (words, G_MAXINT64);
+  const guint64 static_uj = take_u64 (words, G_MAXINT64);
+  words->ok = words->ok && domain->base != NULL && static_uj <= energy_uj;
+  for (guint zone = 0; words->ok && zone < vj_ledger_n_zones (ledger); zone++)
+    if (strcmp (vj_ledger_zone (ledger, zone)->id, id) == 0)
+      {
+        domain->base->energy_uj[zone] = energy_uj;
+        domain->base->static_uj[zone] = static_uj;
+      }
+}
+
+/* FALSE: such a line does not follow a domain's. */
 static gboolean
-decode_line (const char *line, VjStored *stored)
+decode_detail (const char *kind, Words *words, const VjStored *stored, const VjLedger *ledger)
+{
+  const guint n = stored->domains->len;
+  VjStoredDomain *domain = n > 0 ? g_ptr_array_index (stored->domains, n - 1) : NULL;
+  if (domain == NULL)
+    return FALSE;
+  if (strcmp (kind, "set") == 0)
+    decode_setting (words, domain);
+  else if (strcmp (kind, "base-cpu") == 0)
+    decode_base_cpu (words, domain, ledger);
+  else if (strcmp (kind, "base") == 0)
+    decode_base (words, domain, ledger);
+  else
+    return FALSE;
+  return TRUE;
+}
+
+static gboolean
+decode_line (const char *line, VjStored *stored, const VjLedger *ledger)
 {
   g_auto (GStrv) split = g_strsplit (line, " ", 16);
   Words words = { .words = split, .ok = TRUE };
@@ -175,13 +277,13 @@ decode_line (const char *line, VjStored *stored)
     decode_mark (&words, stored);
   else if (strcmp (kind, "domain") == 0)
     decode_domain (&words, stored);
-  else
+  else if (!decode_detail (kind, &words, stored, ledger))
     return FALSE;
   return words.ok && words.words[words.next] == NULL;
 }
 
 static VjStored *
-decode_head (const char *head)
+decode_head (const char *head, const VjLedger *ledger)
 {
   g_auto (GStrv) lines = g_strsplit (head, "\n", -1);
   if (g_strcmp0 (lines[0], STORE_HEADER) != 0)
@@ -189,7 +291,7 @@ decode_head (const char *head)
   g_autoptr (VjStored) stored = vj_stored_new ();
   g_ptr_array_set_free_func (stored->domains, (GDestroyNotify)vj_stored_domain_free);
   for (guint i = 1; lines[i] != NULL; i++)
-    if (!decode_line (lines[i], stored))
+    if (!decode_line (lines[i], stored, ledger))
       return NULL;
   return stored->context[0] != '\0' ? g_steal_pointer (&stored) : NULL;
 }
@@ -200,7 +302,7 @@ decode_store (char *text, gsize length, const char *context, VjLedger *ledger, G
   char *mark = strlen (text) == length ? strstr (text, LEDGER_MARK) : NULL;
   if (mark != NULL)
     *mark = '\0';
-  g_autoptr (VjStored) stored = mark != NULL ? decode_head (text) : NULL;
+  g_autoptr (VjStored) stored = mark != NULL ? decode_head (text, ledger) : NULL;
   if (stored == NULL)
     {
       g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "it does not have the form of a store");

@@ -3,6 +3,7 @@
 
 #include "common/ledger.h"
 #include "host/domain.h"
+#include "host/domain_run.h"
 #include "common/source.h"
 
 /* What survives the agent within one boot: <runtime-dir>/ledger, replaced as a whole at every tick before
@@ -12,13 +13,17 @@
 typedef struct
 {
   char id[VJ_DOMAIN_ID_SIZE];
-  char epoch[VJ_SESSION_LENGTH + 1]; /* key of its account in the ledger */
-  int pid;
-  guint64 start_us; /* process start, CLOCK_BOOTTIME */
-  guint64 usage_ns; /* raw reading at the tick */
-  guint usage_kind;
+  char uuid[37]; /* may be empty */
+  char manager[16];
+  guint vmid;
   char *name;    /* URI-escaped, so that it holds no white space */
   char *channel; /* URI-escaped path, or "-" */
+  VjDomainSettings settings;
+  int pid;
+  guint64 start_us; /* process start, CLOCK_BOOTTIME */
+  VjRunMark mark;   /* its epoch is the key of its account in the ledger */
+  const VjLifetime
+      *base; /* what earlier runs used, told under the same epoch; NULL: counters began with this run */
 } VjStoredDomain;
 
 void vj_stored_domain_free (VjStoredDomain *domain);
@@ -32,7 +37,7 @@ typedef struct
   guint64 busy_monotonic_us;
   guint cpus;
   GArray *marks;      /* of VjSourceMark */
-  GPtrArray *domains; /* of VjStoredDomain; borrowed when saving, owned after loading */
+  GPtrArray *domains; /* of VjStoredDomain; borrowed when saving, owned (their bases too) after loading */
 } VjStored;
 
 VjStored *vj_stored_new (void);

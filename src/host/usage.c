@@ -7,6 +7,7 @@
 #include "common/units.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,14 @@ VjScopeKind
 vj_usage_kind (const VjUsage *usage)
 {
   return usage->kind;
+}
+
+guint64
+vj_usage_scope (const VjUsage *usage)
+{
+  struct stat status;
+
+  return usage->fd >= 0 && fstat (usage->fd, &status) == 0 ? status.st_ino : 0;
 }
 
 static gboolean

@@ -13,9 +13,13 @@
  * where SCOPE is the domain's own (vj_cgroup_domain_scope ()). Guest time is inside user time and is not added. */
 typedef struct VjUsage VjUsage;
 
+/* Without roots->cgroupfs: the process alone. */
 VjUsage *vj_usage_open (const VjRoots *roots, int pid, GError **error);
 void vj_usage_free (VjUsage *usage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjUsage, vj_usage_free)
 VjScopeKind vj_usage_kind (const VjUsage *usage);
+/* Names the scope that is read, as long as it is open: two with the same one would count the same time. 0: of the process
+ * alone. */
+guint64 vj_usage_scope (const VjUsage *usage);
 /* Cumulative CPU time. One system call. GONE when the scope or the process has vanished. Never decreases. */
 gboolean vj_usage_read (VjUsage *usage, guint64 *ret_cpu_ns, GError **error);

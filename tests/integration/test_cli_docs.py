@@ -29,7 +29,7 @@ def options_of(*command):
 
 
 def options_in(page):
-    return {f"-{name}" for name in re.findall(r"^\.It Fl (?:h , Fl )?(-[a-z-]+)", (DOCS / page).read_text(), re.M)} - {
+    return {f"-{name}" for name in re.findall(r"^\.It Fl (?:[hv] , Fl )?(-[a-z-]+)", (DOCS / page).read_text(), re.M)} - {
         "--help"}
 
 

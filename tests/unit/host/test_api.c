@@ -38,7 +38,9 @@ add_domain (VjSnapshot *snapshot, const char *name, const char *uuid, guint64 en
 {
   VjDomainSnapshot *domain = vj_domain_snapshot_new (snapshot->zones->len);
   domain->name = g_strdup (name);
+  g_strlcpy (domain->id, uuid, sizeof domain->id);
   g_strlcpy (domain->uuid, uuid, sizeof domain->uuid);
+  domain->settings = (VjDomainSettings){ .measure = TRUE, .interval_us = 1000000, .resolution_uj = 1000 };
   g_strlcpy (domain->epoch, "00112233445566aa", sizeof domain->epoch);
   domain->manager = "libvirt";
   for (guint i = 0; i < snapshot->zones->len; i++)
@@ -60,6 +62,11 @@ add_domains (VjSnapshot *snapshot)
   open->cpu_ns = 98765432109;
   open->usage = "cgroup-v2";
   open->has_channel = TRUE;
+  open->channel_way = "bind";
+  open->settings.interval_us = 5000000;
+  open->origin[VJ_SETTING_INTERVAL] = VJ_ORIGIN_DOMAIN;
+  open->origin[VJ_SETTING_STATIC_POLICY] = VJ_ORIGIN_CONFIG;
+  open->settings_problem = g_strdup ("resolution: \"fine\" is not allowed");
   open->channel = (VjChannelStatus){ .state = VJ_CHANNEL_OPEN,
                                      .acked_monotonic_us = 1,
                                      .frames_sent = 17,
@@ -74,6 +81,11 @@ add_domains (VjSnapshot *snapshot)
   waiting->pid = 17;
   waiting->usage = "process";
   waiting->has_channel = TRUE;
+  waiting->channel_way = "connect";
+  waiting->manager = "proxmox";
+  waiting->vmid = 100;
+  g_strlcpy (waiting->id, "proxmox-100", sizeof waiting->id);
+  waiting->uuid[0] = '\0';
   waiting->channel.state = VJ_CHANNEL_WAITING;
 
   VjDomainSnapshot *fresh = add_domain (snapshot, "ñandú-数据", "33333333-2222-4333-8444-555555555555", 0);
@@ -102,6 +114,13 @@ snapshot_new (void)
   snapshot->ticks_skipped = 7;
   snapshot->libvirt_uri = "qemu:///system";
   snapshot->libvirt_connected = TRUE;
+  snapshot->managers[0] = "libvirt";
+  snapshot->managers[1] = "proxmox";
+  snapshot->guest_socket_open = TRUE;
+  snapshot->guest_socket = (VjGuestSocketCounts){ .accepted = 11, .refused = 12, .failed = 13 };
+  snapshot->endings[VJ_ENDING_EXACT] = 21;
+  snapshot->endings[VJ_ENDING_COMPLETED] = 22;
+  snapshot->endings[VJ_ENDING_UNKNOWN] = 23;
   add_zone (snapshot, "package-0", -1,
             &(VjZoneTotals){ 1000 * J + 3, 500 * J + 1, 300 * J + 2, 200 * J, 5 * J, 20 * J }, TRUE);
   add_zone (snapshot, "core", 0, &(VjZoneTotals){ 600 * J, 400 * J, 200 * J, 0, 0, 0 }, TRUE);

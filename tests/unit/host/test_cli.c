@@ -31,6 +31,14 @@ test_list_with_uuid (void **state)
 }
 
 static void
+test_list_verbose (void **state)
+{
+  g_autofree char *json = golden_read ("api/list.json");
+  g_autofree char *text = vj_cli_settings_text (json, NULL);
+  golden_assert ("cli/list-verbose.txt", text);
+}
+
+static void
 test_status (void **state)
 {
   g_autofree char *json = golden_read ("api/status.json");
@@ -142,9 +150,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_list),        cmocka_unit_test (test_list_with_uuid),
-    cmocka_unit_test (test_status),      cmocka_unit_test (test_estimates_say_so),
-    cmocka_unit_test (test_odd_answers), cmocka_unit_test (test_terminal_controls_are_replaced),
+    cmocka_unit_test (test_list),
+    cmocka_unit_test (test_list_with_uuid),
+    cmocka_unit_test (test_list_verbose),
+    cmocka_unit_test (test_status),
+    cmocka_unit_test (test_estimates_say_so),
+    cmocka_unit_test (test_odd_answers),
+    cmocka_unit_test (test_terminal_controls_are_replaced),
     cmocka_unit_test (test_table),
   };
   g_log_set_always_fatal ((GLogLevelFlags)(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING));

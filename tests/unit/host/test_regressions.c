@@ -167,15 +167,21 @@ test_k6_reused_pid_is_another_process (void **state)
   const int pid = test_child_start (NULL, NULL, &socket);
   g_autoptr (VjPoll) poll = vj_poll_new (NULL, NULL);
   g_autoptr (VjLedger) ledger = new_ledger ();
-  VjFrameTemplate template = { .quantum_uj = 1 };
+  VjFrameTemplate template = { .interval_us = SECOND };
+  const VjDomainSettings settings = { .measure = TRUE, .resolution_uj = 1 };
   g_autoptr (VjMachine) machine = vj_machine_open (&roots, ledger, TRUE, NULL);
-  g_autoptr (VjDomains) domains = vj_domains_new (&roots, ledger, machine, poll, &template);
-  VjStoredDomain stored = { .id = UUID,
-                            .epoch = EPOCH,
-                            .pid = pid,
-                            .start_us = 1,
-                            .usage_ns = 5 * VJ_NS_PER_S,
-                            .usage_kind = VJ_SCOPE_PROCESS };
+  const VjDomainsOptions options = {
+    .run = { .roots = &roots, .ledger = ledger, .machine = machine, .poll = poll },
+    .template = &template,
+    .settings = &settings
+  };
+  g_autoptr (VjDomains) domains = vj_domains_new (&options);
+  VjStoredDomain stored = {
+    .id = UUID,
+    .pid = pid,
+    .start_us = 1,
+    .mark = { .epoch = EPOCH, .usage_ns = 5 * VJ_NS_PER_S, .usage_kind = VJ_SCOPE_PROCESS }
+  };
   stored.name = stored.channel = (char[]){ "-" };
   vj_account_add_usage (vj_ledger_open (ledger, EPOCH), VJ_RESOURCE_CPU, 5 * VJ_NS_PER_S);
   vj_ledger_measure (ledger, 0, 0, 0, FALSE);
@@ -183,7 +189,7 @@ test_k6_reused_pid_is_another_process (void **state)
 
   assert_false (vj_domains_restore (domains, &stored, TRUE));
   assert_null (vj_ledger_find (ledger, EPOCH));
-  vj_domains_read_usage (domains, 0, SECOND);
+  vj_domains_read_usage (domains, SECOND);
   vj_ledger_add_busy (ledger, VJ_RESOURCE_CPU, VJ_NS_PER_S);
   vj_ledger_measure (ledger, 0, 1000, SECOND, FALSE);
   vj_ledger_settle (ledger);
@@ -235,7 +241,7 @@ check_scrape (const VjLedger *ledger, VjAccount *account, const char *joules)
   g_autoptr (VjSnapshot) snapshot = new_snapshot (ledger, account);
   g_autofree char *text = vj_api_metrics (snapshot);
   g_autofree char *line = g_strdup_printf (
-      "virtjoule_domain_energy_joules_total{domain=\"a\",uuid=\"\",zone=\"package-0\"} %s\n", joules);
+      "virtjoule_domain_energy_joules_total{domain=\"a\",id=\"\",uuid=\"\",zone=\"package-0\"} %s\n", joules);
   assert_non_null (strstr (text, "# TYPE virtjoule_domain_energy_joules_total counter\n"));
   assert_non_null (strstr (text, line));
 }

@@ -73,11 +73,13 @@ static VjStoredDomain
 a_domain (void)
 {
   return (VjStoredDomain){ .id = "01234567-89ab-cdef-0123-456789abcdef",
-                           .epoch = EPOCH,
+                           .uuid = "01234567-89ab-cdef-0123-456789abcdef",
+                           .manager = "proxmox",
+                           .vmid = 100,
+                           .mark = { .epoch = EPOCH, .usage_ns = G_MAXUINT64, .usage_kind = 1 },
+                           .settings = { .said = { [VJ_SETTING_INTERVAL] = TRUE }, .interval_us = 5000000 },
                            .pid = 4711,
                            .start_us = 123456,
-                           .usage_ns = G_MAXUINT64,
-                           .usage_kind = 1,
                            .name = (char *)"a%20%0Ab",
                            .channel = (char *)"-" };
 }
@@ -112,11 +114,63 @@ what_was_saved_is_loaded (void **state)
   const VjStoredDomain *domain = g_ptr_array_index (stored->domains, 0);
   assert_string_equal (domain->name, "a%20%0Ab");
   assert_int_equal (domain->pid, 4711);
-  assert_true (domain->usage_ns == G_MAXUINT64);
+  assert_true (domain->mark.usage_ns == G_MAXUINT64);
+  assert_string_equal (domain->manager, "proxmox");
+  assert_string_equal (domain->uuid, domain->id);
+  assert_int_equal (domain->vmid, 100);
+  assert_null (domain->base);
+  for (guint i = 0; i < VJ_N_SETTINGS; i++)
+    assert_int_equal (domain->settings.said[i], i == VJ_SETTING_INTERVAL);
+  assert_int_equal (domain->settings.interval_us, 5000000);
   VjAccount *account = vj_ledger_find (ledger, EPOCH);
   assert_non_null (account);
   assert_int_equal (vj_account_energy_uj (account, 0), 600000);
   assert_int_equal (vj_ledger_totals (ledger, 0)->measured_uj, 1000000);
+}
+
+static void
+what_earlier_runs_used_is_kept (void **state)
+{
+  guint64 energy_uj[] = { 42000000 }, static_uj[] = { 7 };
+  const VjLifetime base = { .epoch = EPOCH, .cpu_ns = 99, .energy_uj = energy_uj, .static_uj = static_uj };
+  VjStoredDomain domain = a_domain ();
+  domain.base = &base;
+  g_autoptr (VjLedger) saved = new_ledger ();
+  bill (saved, vj_ledger_open (saved, EPOCH));
+  g_autoptr (VjStored) stored = new_stored (&domain);
+  assert_true (vj_store_save (*state, stored, saved, NULL));
+
+  g_autoptr (VjLedger) ledger = new_ledger ();
+  g_autoptr (VjStored) loaded = vj_store_load (*state, CONTEXT, ledger, NULL);
+  assert_non_null (loaded);
+  const VjStoredDomain *back = g_ptr_array_index (loaded->domains, 0);
+  assert_non_null (back->base);
+  assert_string_equal (back->base->epoch, EPOCH);
+  assert_int_equal (back->base->cpu_ns, 99);
+  assert_int_equal (back->base->energy_uj[0], 42000000);
+  assert_int_equal (back->base->static_uj[0], 7);
+}
+
+/* An agent of the same boot is replaced by this one: its counters go on. */
+static void
+a_store_of_before_there_were_managers_is_read (void **state)
+{
+  g_autofree char *path = g_build_filename (*state, "ledger", NULL);
+  g_autofree char *text = NULL;
+  save_one (*state);
+  assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  char *rest = strstr (text, " proxmox ");
+  const char *after = strstr (rest, "\nledger\n");
+  g_autofree char *old = g_strdup_printf ("%.*s%s", (int)(rest - text), text, after);
+  assert_true (g_file_set_contents (path, old, -1, NULL));
+
+  g_autoptr (VjLedger) ledger = new_ledger ();
+  g_autoptr (VjStored) stored = vj_store_load (*state, CONTEXT, ledger, NULL);
+  assert_non_null (stored);
+  const VjStoredDomain *domain = g_ptr_array_index (stored->domains, 0);
+  assert_string_equal (domain->manager, "libvirt");
+  assert_string_equal (domain->uuid, domain->id);
+  assert_int_equal (vj_account_energy_uj (vj_ledger_find (ledger, EPOCH), 0), 600000);
 }
 
 static void
@@ -153,8 +207,8 @@ a_store_that_names_a_domain_or_an_epoch_twice_is_refused (void **state)
     {
       g_autoptr (GError) error = NULL;
       second = a_domain ();
-      second.id[0] ^= same == 1;    /* one epoch, two domains */
-      second.epoch[0] ^= same == 2; /* one domain, two epochs */
+      second.id[0] ^= same == 1;         /* one epoch, two domains */
+      second.mark.epoch[0] ^= same == 2; /* one domain, two epochs */
       assert_true (vj_store_save (*state, stored, ledger, NULL));
       assert_null (vj_store_load (*state, CONTEXT, ledger, &error));
       assert_true (g_error_matches (error, VJ_ERROR, VJ_ERROR_INVALID));
@@ -193,6 +247,8 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown (what_was_saved_is_loaded, make_dir, remove_dir),
+    cmocka_unit_test_setup_teardown (what_earlier_runs_used_is_kept, make_dir, remove_dir),
+    cmocka_unit_test_setup_teardown (a_store_of_before_there_were_managers_is_read, make_dir, remove_dir),
     cmocka_unit_test_setup_teardown (another_boot_begins_anew, make_dir, remove_dir),
     cmocka_unit_test_setup_teardown (nothing_stored_is_no_error, make_dir, remove_dir),
     cmocka_unit_test_setup_teardown (a_store_that_names_a_domain_or_an_epoch_twice_is_refused, make_dir,
