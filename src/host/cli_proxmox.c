@@ -22,8 +22,8 @@ static const char *const actions[] = { "status", "enable", "disable" };
 typedef struct
 {
   Action action;
-  char *pve_dir;
-  char *socket_path;
+  const char *pve_dir;
+  const char *socket_path;
   VjQemuVersion version;
   gboolean all;
   gboolean as_json;
@@ -328,32 +328,12 @@ check_path (const char *path)
 static gboolean
 check_words (const Task *task, char **words)
 {
-  guint n = words != NULL ? g_strv_length (words) : 0;
+  guint n = g_strv_length (words);
   if (n == 0)
     return usage ("an action is missing", "");
   if (task->all && n > 1)
     return usage ("--all and VMIDs exclude each other", "");
   return task->all || n > 1 || usage ("a VMID or --all is missing", "");
-}
-
-static gboolean
-parse_options (Task *task, int argc, char **argv, char ***ret_words)
-{
-  const GOptionEntry entries[] = {
-    { "all", 0, 0, G_OPTION_ARG_NONE, &task->all, "All virtual machines of this node", NULL },
-    { "json", 0, 0, G_OPTION_ARG_NONE, &task->as_json, "Print a JSON document", NULL },
-    { "pve-dir", 0, 0, G_OPTION_ARG_FILENAME, &task->pve_dir, "Where the configuration is (/etc/pve)",
-      "DIR" },
-    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, ret_words, NULL, NULL },
-    { 0 },
-  };
-  g_autoptr (GOptionContext) context = g_option_context_new ("enable|disable|status VMID...|--all");
-  g_autoptr (GError) error = NULL;
-  g_set_prgname ("virtjoule proxmox");
-  g_option_context_set_summary (context,
-                                "Gives virtual machines of Proxmox VE their energy channel, through args.");
-  g_option_context_add_main_entries (context, entries, NULL);
-  return g_option_context_parse (context, &argc, &argv, &error) || usage (error->message, "");
 }
 
 static int
@@ -373,17 +353,18 @@ run_words (Task *task, char **words)
 int
 vj_cli_proxmox_run (const char *runtime_dir, int argc, char **argv)
 {
-  Task task = { .action = ACTION_STATUS,
-                .socket_path = g_build_filename (runtime_dir, VJ_GUEST_SOCKET, NULL) };
-  g_auto (GStrv) words = NULL;
-  int status = VJ_EXIT_USAGE;
-  if (parse_options (&task, argc, argv, &words))
-    {
-      if (task.pve_dir == NULL)
-        task.pve_dir = g_strdup ("/etc/pve");
-      status = run_words (&task, words);
-    }
-  g_free (task.pve_dir);
-  g_free (task.socket_path);
-  return status;
+  g_autofree char *pve_dir = NULL;
+  g_autofree char *socket_path = g_build_filename (runtime_dir, VJ_GUEST_SOCKET, NULL);
+  Task task = { .action = ACTION_STATUS, .socket_path = socket_path };
+  const GOptionEntry entries[] = {
+    { "all", 0, 0, G_OPTION_ARG_NONE, &task.all, "All virtual machines of this node", NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &task.as_json, "Print a JSON document", NULL },
+    { "pve-dir", 0, 0, G_OPTION_ARG_FILENAME, &pve_dir, "Where the configuration is (/etc/pve)", "DIR" },
+    { 0 },
+  };
+  g_auto (GStrv) words = vj_cli_arguments (
+      entries, "enable|disable|status VMID...|--all",
+      "Gives virtual machines of Proxmox VE their energy channel, through args.", argc, argv);
+  task.pve_dir = pve_dir != NULL ? pve_dir : "/etc/pve";
+  return words != NULL ? run_words (&task, words) : VJ_EXIT_USAGE;
 }

@@ -213,6 +213,8 @@ def qm_set(node, vmid, words):
             vm.own["hookscript"] = hookscript
         if delete and delete not in vm.own and delete not in pending:
             print(f"cannot delete '{delete}' - not set in current configuration!", file=sys.stderr)
+        elif delete == "hookscript":  # takes effect at once, as setting it does
+            del vm.own[delete]
         elif delete:
             pending.pop(delete, None)
             pending["delete"] = ",".join(sorted({*filter(None, pending.get("delete", "").split(",")), delete}))
