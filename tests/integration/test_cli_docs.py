@@ -111,8 +111,9 @@ class Install(Staged):
             "usr/lib/tmpfiles.d/virtjoule.conf", "usr/sbin/virtjouled",
             "usr/share/doc/virtjoule/examples/virtjouled.conf", "usr/share/man/man1/virtjoule-proxmox.1", "usr/share/man/man1/virtjoule.1",
             "usr/share/man/man5/virtjouled.conf.5", "usr/share/man/man8/virtjouled.8",
-            "usr/share/virtjoule/channel.xml",
+            "usr/share/virtjoule/channel.xml", "usr/share/virtjoule/hooks/proxmox-hookscript",
             "usr/share/virtjoule/hooks/qemu"})
+        self.assertTrue(os.access(self.root / "usr/share/virtjoule/hooks/proxmox-hookscript", os.X_OK))
 
     def test_settings_survive(self):
         settings = self.root / "etc/virtjoule/virtjouled.conf"

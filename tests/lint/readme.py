@@ -4,6 +4,7 @@
 setting is in the example configuration, and what it says of ./setup is what ./setup --help says.
 
 usage: readme.py SOURCE-DIRECTORY"""
+import glob
 import os
 import re
 import subprocess
@@ -31,12 +32,12 @@ def options(text):
 def documented(top, program):
     if program == "setup":
         return subprocess.run([os.path.join(top, "setup"), "--help"], capture_output=True, text=True, check=True).stdout
-    for section in "18":
-        page = os.path.join(top, "docs", f"{program}.{section}")
-        if os.path.exists(page):
+    documents = ""
+    for name in (f"{program}.1", f"{program}-*.1", f"{program}.8"):
+        for page in glob.glob(os.path.join(top, "docs", name)):
             with open(page, encoding="utf-8") as text:
-                return text.read().replace("Fl -", "--")
-    return ""
+                documents += text.read().replace("Fl -", "--")
+    return documents
 
 
 def complaints(top):
