@@ -157,7 +157,7 @@ class TestDriver:
         self.domains = []
         self.processes = []
 
-    def add(self, name, process=None, channel=None):
+    def add(self, name, process=None, channel=None, metadata=""):
         number = len(self.domains) + 1
         device = ""
         if channel is not None:
@@ -166,8 +166,8 @@ class TestDriver:
                 "<target type='virtio' name='org.virtjoule.energy.0'/></channel>" % channel
             )
         self.domains.append(
-            "<domain type='test'><name>%s</name><uuid>%032x</uuid><memory>65536</memory><os><type>hvm</type></os>"
-            "<devices>%s</devices></domain>" % (name, number, device)
+            "<domain type='test'><name>%s</name><uuid>%032x</uuid>%s<memory>65536</memory><os><type>hvm</type></os>"
+            "<devices>%s</devices></domain>" % (name, number, metadata, device)
         )
         if process is not None:
             with open(os.path.join(self.host.rundir, name + ".pid"), "w") as pidfile:
