@@ -39,6 +39,37 @@ vj_cli_options (const GOptionEntry *entries, const char *summary, int argc, char
   return rest != NULL && rest[0] == NULL;
 }
 
+static int
+show_subverbs (const VjCliVerb *verbs, gsize n_verbs, const char *name)
+{
+  g_autoptr (GString) help = g_string_new (NULL);
+  g_string_append_printf (help, "Usage:\n  virtjoule %s VERB [OPTION...]\n\nVerbs:\n", name);
+  for (gsize i = 0; i < n_verbs; i++)
+    g_string_append_printf (help, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+  g_string_append_printf (
+      help, "\nvirtjoule %s VERB --help lists the options of a verb. See virtjoule-%s(1).\n", name, name);
+  g_print ("%s", help->str);
+  return VJ_EXIT_OK;
+}
+
+int
+vj_cli_subverb (const VjCliVerb *verbs, gsize n_verbs, const char *runtime_dir, int argc, char **argv)
+{
+  const char *name = argc > 1 ? argv[1] : NULL;
+  if (g_strcmp0 (name, "--help") == 0 || g_strcmp0 (name, "-h") == 0)
+    return show_subverbs (verbs, n_verbs, argv[0]);
+  for (gsize i = 0; name != NULL && i < n_verbs; i++)
+    if (strcmp (name, verbs[i].name) == 0)
+      {
+        g_autofree char *full_name = g_strdup_printf ("%s %s", argv[0], name);
+        argv[1] = full_name;
+        return verbs[i].run (runtime_dir, argc - 1, argv + 1);
+      }
+  g_printerr ("virtjoule %s: %s%s; virtjoule %s --help lists what is allowed\n", argv[0],
+              name != NULL ? "unknown verb " : "a verb is missing", name != NULL ? name : "", argv[0]);
+  return VJ_EXIT_USAGE;
+}
+
 char *
 vj_cli_get (const char *runtime_dir, const char *path, GError **error)
 {

@@ -14,6 +14,8 @@ typedef struct
 } VjCliVerb;
 
 int vj_cli_calibrate_run (const char *runtime_dir, int argc, char **argv);
+int vj_cli_channel_run (const char *runtime_dir, int argc, char **argv);
+int vj_cli_domain_run (const char *runtime_dir, int argc, char **argv);
 int vj_cli_list_run (const char *runtime_dir, int argc, char **argv);
 int vj_cli_proxmox_run (const char *runtime_dir, int argc, char **argv);
 int vj_cli_status_run (const char *runtime_dir, int argc, char **argv);
@@ -30,6 +32,8 @@ gboolean vj_cli_options (const GOptionEntry *entries, const char *summary, int a
  * if an error was shown. */
 char **vj_cli_arguments (const GOptionEntry *entries, const char *parameters, const char *summary, int argc,
                          char **argv);
+/* Runs the one of verbs that argv[1] names, as "virtjoule argv[0] argv[1]"; or shows them. */
+int vj_cli_subverb (const VjCliVerb *verbs, gsize n_verbs, const char *runtime_dir, int argc, char **argv);
 /* GET path from the agent. GONE: none answers. */
 char *vj_cli_get (const char *runtime_dir, const char *path, GError **error);
 /* Prints text, or the error if text is NULL. Returns the exit status. */

@@ -9,6 +9,8 @@
 static const VjCliVerb verbs[] = {
   { "list", "Running virtual machines and their energy", vj_cli_list_run },
   { "status", "The agent, its energy sources and the host's zones", vj_cli_status_run },
+  { "channel", "Give domains of libvirt the port to their energy, or take it away", vj_cli_channel_run },
+  { "domain", "What is set for one domain of libvirt", vj_cli_domain_run },
   { "calibrate", "Measure the static power of the idle host", vj_cli_calibrate_run },
   { "proxmox", "The channel of Proxmox VE's virtual machines", vj_cli_proxmox_run },
 };
@@ -21,7 +23,8 @@ option_context_new (const GOptionEntry *entries)
   for (gsize i = 0; i < G_N_ELEMENTS (verbs); i++)
     g_string_append_printf (help, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
   g_string_append (help, "\nvirtjoule VERB --help lists the options of a verb. See virtjoule(1).");
-  g_option_context_set_summary (context, "Shows the energy of the virtual machines of this host.");
+  g_option_context_set_summary (
+      context, "Shows the energy of the virtual machines of this host, and lets them see it.");
   g_option_context_set_description (context, help->str);
   g_option_context_set_strict_posix (context, TRUE); /* what follows the verb is the verb's */
   g_option_context_add_main_entries (context, entries, NULL);

@@ -132,7 +132,13 @@ class WithoutAgent(unittest.TestCase):
 
     def test_wrong_usage(self):
         for arguments in ((), ("lst",), ("--nonsense",), ("list", "--nonsense"), ("list", "web-1"),
-                          ("status", "--uuid"), ("calibrate", "60s"), ("--runtime-dir",)):
+                          ("status", "--uuid"), ("calibrate", "60s"), ("--runtime-dir",), ("channel",), ("channel", "ad"),
+                          ("channel", "add"), ("channel", "add", "--all", "web"), ("channel", "remove", "web", "--connect"),
+                          ("channel", "add", "web", "--current", "--live"), ("channel", "status", "--live"),
+                          ("channel", "status", "--all", "web"), ("domain",), ("domain", "set", "web"),
+                          ("domain", "set", "web", "interval"), ("domain", "set", "web", "interval=5"),
+                          ("domain", "set", "web", "measure=no", "colour=red"), ("domain", "unset", "web", "colour"),
+                          ("domain", "unset", "web"), ("domain", "show"), ("domain", "show", "web", "db")):
             with self.subTest(arguments):
                 result = virtjoule(*arguments)
                 self.assertEqual((result.returncode, result.stdout), (2, b""))
@@ -141,10 +147,35 @@ class WithoutAgent(unittest.TestCase):
 
     def test_help_and_version(self):
         self.assertRegex(virtjoule("--version").stdout, rb"^virtjoule \d+\.\d+\.\d+\n$")
-        for arguments in (("--help",), ("list", "--help"), ("status", "--help"), ("calibrate", "--help")):
+        for arguments in (("--help",), ("list", "--help"), ("status", "--help"), ("calibrate", "--help"),
+                          ("channel", "--help"), ("channel", "add", "--help"), ("domain", "set", "-h")):
             result = virtjoule(*arguments)
             self.assertEqual((result.returncode, result.stderr), (0, b""))
             self.assertTrue(result.stdout.startswith(b"Usage:"))
+
+    def test_libvirt(self):
+        """Without an agent; the test driver's domain runs, and nothing can be attached to it."""
+        driver = ("--uri", "test:///default")
+        for arguments, code, words in ((("channel", "status", "test"), 0, b"none"), (("channel", "remove", "1"), 0, b"does not have"),
+                                       (("channel", "add", "test"), 1, b"virtjoule: test: libvirt refuses"),
+                                       (("channel", "add", "none"), 1, b"virtjoule: none: there is no such domain"),
+                                       (("channel", "remove", "--all"), 0, b"Of 1: 1 done"),
+                                       (("domain", "set", "test", "interval=5s"), 0, b"until it stops"),
+                                       (("domain", "unset", "test", "interval", "--live", "--config"), 0, b"unset in"),
+                                       (("domain", "show", "test"), 0, b"static-policy"),
+                                       (("domain", "show", "none"), 1, b"virtjoule: none: there is no such domain")):
+            with self.subTest(arguments):
+                result = virtjoule("--runtime-dir", "/nonexistent", *arguments, *driver)
+                self.assertEqual(result.returncode, code, result.stderr)
+                self.assertIn(words, result.stdout + result.stderr)
+
+    def test_libvirt_that_does_not_answer(self):
+        for arguments in (("channel", "add", "web"), ("channel", "status"), ("domain", "show", "web")):
+            with self.subTest(arguments):
+                result = virtjoule(*arguments, "--uri", "qemu+unix:///system?socket=/nonexistent")
+                self.assertEqual((result.returncode, result.stdout), (1, b""))
+                self.assertEqual(result.stderr.count(b"\n"), 1)
+                self.assertIn(b"libvirt cannot be reached at qemu+unix:///system", result.stderr)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import unittest
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 DOCS = SOURCE / "docs"
 GOLDEN = SOURCE / "tests" / "data" / "api"
+WITH_SUBVERBS = ("channel", "domain")
 OPTIONS = None
 
 
@@ -48,7 +49,31 @@ class Options(unittest.TestCase):
         here = [options_of(program, verb) for verb in verbs if verb not in apart]
         self.assertEqual(options_in("virtjoule.1"), options_of(program).union(*here) - {"--help"})
         for verb in apart:
-            self.assertEqual(options_in(f"virtjoule-{verb}.1"), options_of(program, verb))
+            if verb not in WITH_SUBVERBS:
+                self.assertEqual(options_in(f"virtjoule-{verb}.1"), options_of(program, verb))
+
+
+class Subverbs(unittest.TestCase):
+    def check(self, verb):
+        program = OPTIONS.virtjoule
+        page = f"virtjoule-{verb}.1"
+        subverbs = re.findall(r"^  ([a-z]+) ", run(program, verb, "--help").stdout.partition("Verbs:")[2], re.M)
+        self.assertEqual([f"{verb} {subverb}" for subverb in subverbs],
+                         re.findall(r"^\.Ss ([a-z ]+)$", (DOCS / page).read_text(), re.M))
+        offered = {subverb: options_of(program, verb, subverb) for subverb in subverbs}
+        self.assertEqual(options_in(page), set().union(*offered.values()))
+        for subverb, options in offered.items():
+            self.assertEqual(self.synopsis(page, f"{verb} {subverb}"), options)
+
+    def synopsis(self, page, verb):
+        text = (DOCS / page).read_text().partition(".Sh SYNOPSIS")[2].partition(".Sh DESCRIPTION")[0]
+        form = next(form for form in text.split(".Nm virtjoule") if f".Cm {verb}\n" in form)
+        return {f"-{option}" for option in re.findall(r"Fl (-[a-z-]+)", form)} - {"--runtime-dir"}
+
+    def test_pages(self):
+        for verb in WITH_SUBVERBS:
+            with self.subTest(verb):
+                self.check(verb)
 
 
 def members(value):
@@ -76,7 +101,8 @@ class Fields(unittest.TestCase):
 
 class Mandoc(unittest.TestCase):
     def test_lint(self):
-        for page in ("virtjoule-proxmox.1", "virtjoule.1", "virtjouled.conf.5", "virtjouled.8"):
+        for page in ("virtjoule-channel.1", "virtjoule-domain.1", "virtjoule-proxmox.1", "virtjoule.1", "virtjouled.conf.5",
+                     "virtjouled.8"):
             with self.subTest(page):
                 result = run("mandoc", "-Tlint", "-Wwarning", str(DOCS / page))
                 self.assertEqual((result.returncode, result.stdout), (0, ""))
@@ -109,7 +135,9 @@ class Install(Staged):
         self.assertEqual(installed, {
             "etc/virtjoule/virtjouled.conf", "usr/bin/virtjoule", "usr/lib/systemd/system/virtjouled.service",
             "usr/lib/tmpfiles.d/virtjoule.conf", "usr/sbin/virtjouled",
-            "usr/share/doc/virtjoule/examples/virtjouled.conf", "usr/share/man/man1/virtjoule-proxmox.1", "usr/share/man/man1/virtjoule.1",
+            "usr/share/doc/virtjoule/examples/virtjouled.conf", "usr/share/man/man1/virtjoule.1",
+            "usr/share/man/man1/virtjoule-channel.1", "usr/share/man/man1/virtjoule-domain.1",
+            "usr/share/man/man1/virtjoule-proxmox.1",
             "usr/share/man/man5/virtjouled.conf.5", "usr/share/man/man8/virtjouled.8",
             "usr/share/virtjoule/channel.xml", "usr/share/virtjoule/hooks/proxmox-hookscript",
             "usr/share/virtjoule/hooks/qemu"})

@@ -28,6 +28,7 @@ class Laws(unittest.TestCase):
         ("long function", "src/host/agent.c", "int\nf (void)\n{\n" + "  ;\n" * 58 + "}\n", "a function of"),
     )
     GOOD = (
+        ("src/host/libvirt_admin.c", "#include <libvirt/libvirt.h>\n"),
         ("src/host/libvirt_connection.c", "#include <libvirt/libvirt.h>\n"),
         ("src/common/zone.c", '#include "common/zone.h"\n#include <string.h>\n'),
         ("src/host/config.c", 'char *p = "/sys";\n'),
