@@ -129,27 +129,30 @@ is_option (const char *word, const char *name)
 static gboolean
 is_ours (const char *option, const char *value)
 {
-  if (is_option (option, "chardev"))
-    return has_property (value, "id=virtjoule");
-  return is_option (option, "device")
-         && (has_property (value, "id=virtjoule") || has_property (value, "chardev=virtjoule"));
+  if (has_property (value, "id=virtjoule"))
+    return TRUE;
+  return is_option (option, "device") && has_property (value, "chardev=virtjoule");
 }
 
-/* The words of args with ours marked, option and value. */
+/* The words of args with ours marked, option and value. A last option without its value would take ours for it. */
 static GArray *
 parse (const char *args, GError **error)
 {
-  GArray *words = split (args, error);
-  for (guint i = 0; words != NULL && i + 1 < words->len; i++)
+  g_autoptr (GArray) words = split (args, error);
+  for (guint i = 0; words != NULL && i < words->len; i++)
     {
       Word *option = &g_array_index (words, Word, i);
-      Word *value = option + 1;
-      if (option->ours || !is_ours (option->text, value->text))
+      if (!is_option (option->text, "device") && !is_option (option->text, "chardev"))
         continue;
-      option->ours = TRUE;
-      value->ours = TRUE;
+      if (++i == words->len)
+        {
+          g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
+                       "args ends with %s, whose value is missing; correct that first", option->text);
+          return NULL;
+        }
+      option[0].ours = option[1].ours = is_ours (option[0].text, option[1].text);
     }
-  return words;
+  return g_steal_pointer (&words);
 }
 
 /* QEMU 9.2 brought milliseconds and deprecated seconds. */
@@ -231,7 +234,7 @@ vj_proxmox_args_get_state (const char *args, const char *socket_path, VjQemuVers
   return TRUE;
 }
 
-/* Each of our words goes with the blanks before it; at the start of the line, with those behind it. */
+/* The blanks between words stay with the word behind them; at both ends there are none, nor does qm.conf(5) keep any. */
 char *
 vj_proxmox_args_without (const char *args, GError **error)
 {
@@ -243,13 +246,11 @@ vj_proxmox_args_without (const char *args, GError **error)
   for (guint i = 0; i < words->len; i++)
     {
       const Word *word = &g_array_index (words, Word, i);
-      gsize from = rest->len == 0 && done > 0 ? word->start : done;
+      gsize from = rest->len == 0 ? word->start : done;
       if (!word->ours)
         g_string_append_len (rest, args + from, (gssize)(word->end - from));
       done = word->end;
     }
-  if (rest->len > 0 && args[done] != '\0' && !g_array_index (words, Word, words->len - 1).ours)
-    g_string_append (rest, args + done);
   return g_string_free (rest, FALSE);
 }
 

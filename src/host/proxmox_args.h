@@ -26,7 +26,7 @@ typedef enum
 const char *vj_proxmox_args_state_name (VjProxmoxArgsState state);
 
 /* The state of args, NULL for none. INVALID if Proxmox could not split them (an open quote, a last backslash), of which it
- * would pass none to QEMU. */
+ * would pass none to QEMU, or if they end with an option that lacks its value. */
 gboolean vj_proxmox_args_get_state (const char *args, const char *socket_path, VjQemuVersion version,
                                     VjProxmoxArgsState *ret_state, GError **error);
 /* args with ours, once, at the end, for the agent's socket at socket_path. Errors as above. The caller's. */

@@ -36,8 +36,7 @@ test_foreign_stays (void **state)
     "-device virtio-serial,id=virtjoule2 -chardev socket,id=virtjoule-x,path=/virtjoule",
     "-chardev socket,path=/a,,id=virtjoule,id=other",
     "-name virtjoule,id=virtjoule",
-    "-device",
-    "-chardev",
+    "-no-shutdown -device -chardev",
     "--device vfio-pci,host=01:00.0",
     "-object rng-random,id=virtjoule,filename=/dev/urandom",
     "-set device.net0.\\ x=y",
@@ -80,7 +79,7 @@ test_without (void **state)
     { CONTROLLER " -cpu host " PORT " -m 5 " CHARDEV ("reconnect=2"), "-cpu host -m 5" },
     { "\"-device\"   'virtio-serial-pci,id=virtjoule' -cpu host", "-cpu host" },
     { "--chardev socket,id=virtjoule,path=/elsewhere,server=on", "" },
-    { "-device -device virtio-serial,id=virtjoule", "-device" },
+    { "-device -device virtio-serial,id=virtjoule", "-device -device virtio-serial,id=virtjoule" },
   };
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
