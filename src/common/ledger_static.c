@@ -83,6 +83,8 @@ vj_ledger_hand_out_static (VjLedger *ledger, VjLedgerZone *zone, guint64 static_
   guint64 bearers[VJ_N_STATIC_POLICIES], parts_uj[VJ_N_STATIC_POLICIES];
   const guint64 *limit_uj = NULL;
   guint64 handed_uj = 0;
+  if (ledger->accounts->len == 0)
+    return 0;
   count_bearers (ledger, bearers);
   vj_apportion (static_uj, bearers, VJ_N_STATIC_POLICIES, zone->policy_carry, parts_uj);
   if (vj_zone_is_within_parent (&zone->zone))
