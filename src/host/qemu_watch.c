@@ -405,6 +405,8 @@ next_scan (VjQemuWatch *watch)
 static void
 look_at_all (VjQemuWatch *watch)
 {
+  if (watch->rundir != NULL)
+    vj_qemu_rundir_retry (watch->rundir);
   next_scan (watch)->all = TRUE;
   schedule (watch);
 }
@@ -428,8 +430,6 @@ on_rescan (gpointer data)
 {
   VjQemuWatch *watch = data;
 
-  if (watch->rundir != NULL)
-    vj_qemu_rundir_retry (watch->rundir);
   look_at_all (watch);
   return G_SOURCE_CONTINUE;
 }
@@ -491,9 +491,11 @@ vj_qemu_watch_poke (VjQemuWatch *watch, int pid)
 {
   VjQemuScan *next = next_scan (watch);
 
-  if (pid > 0 && g_hash_table_size (next->pids) < POKED_PIDS_MAX)
-    g_hash_table_add (next->pids, GINT_TO_POINTER (pid));
-  else
-    next->all = TRUE;
+  if (pid <= 0 || g_hash_table_size (next->pids) >= POKED_PIDS_MAX)
+    {
+      look_at_all (watch);
+      return;
+    }
+  g_hash_table_add (next->pids, GINT_TO_POINTER (pid));
   schedule (watch);
 }

@@ -112,7 +112,9 @@ setup (void **state)
   tempdir_mkdir (root, "run/qemu-server");
   fixture->qemu = install (fixture, "bin/qemu-system-x86_64");
   fixture->patterns = g_ptr_array_new_with_free_func (g_free);
-  g_ptr_array_add (fixture->patterns, g_build_filename (root, "bin", "qemu-system-*", NULL));
+  g_ptr_array_add (fixture->patterns, g_build_filename (root, "bin", "qemu-system-x86_64", NULL));
+  g_ptr_array_add (fixture->patterns, g_build_filename (root, "bin", "qemu-system-?rm", NULL));
+  g_ptr_array_add (fixture->patterns, NULL);
   fixture->events = g_ptr_array_new_with_free_func (g_free);
   fixture->pids = g_array_new (FALSE, FALSE, sizeof (int));
   fixture->uid = getuid ();
@@ -213,7 +215,6 @@ watch (Fixture *fixture, gboolean proxmox, gboolean plain)
                                        .uids = &fixture->uid,
                                        .n_uids = 1 };
 
-  g_ptr_array_add (fixture->patterns, NULL);
   fixture->watch = vj_qemu_watch_new (&options, &roots, fixture->poll, &listener, fixture, NULL);
   assert_non_null (fixture->watch);
   assert_int_equal (fixture->events->len, 0);
@@ -328,21 +329,27 @@ directory_comes_later (void **state)
 {
   Fixture *fixture = *state;
 
-  tempdir_remove (fixture->root, "run");
+  tempdir_remove (fixture->root, "run/qemu-server");
   watch (fixture, TRUE, FALSE);
   expect_listed (fixture);
+  tempdir_mkdir (fixture->root, "run/other");
   tempdir_mkdir (fixture->root, "run/qemu-server");
-  vj_qemu_watch_poke (fixture->watch, 0);
   const int first = start_vm (fixture, "1", "a");
   expect_vm (fixture, "1", first, "a");
 
-  /* A stop of the last one need not remove it, but an operator may. */
+  /* Proxmox leaves it when the last one stops, an operator may not. */
   end (first);
   expect (fixture, "absent proxmox-1");
   tempdir_remove (fixture->root, "run/qemu-server");
   tempdir_mkdir (fixture->root, "run/qemu-server");
   const int second = start_vm (fixture, "2", "b");
   expect_vm (fixture, "2", second, "b");
+
+  /* Without even a parent a hook's word has it looked for. */
+  tempdir_remove (fixture->root, "run");
+  vj_qemu_watch_poke (fixture->watch, 0);
+  tempdir_mkdir (fixture->root, "run/qemu-server");
+  expect_no_other (fixture);
 }
 
 static void
@@ -398,6 +405,7 @@ impostors_are_not_seen (void **state)
   /* without a pid file; with that of another VMID; with a VMID that is none */
   g_autofree char *six = pid_file (fixture, "6");
   g_autofree char *seven = pid_file (fixture, "7");
+  start (fixture, ARGUMENTS ("-id", "1000")); /* the honest one's */
   start (fixture, ARGUMENTS ("-id", "5"));
   start (fixture, ARGUMENTS ("-id", "5", "-pidfile", six));
   start (fixture, ARGUMENTS ("-id", "7", "-id", "8", "-pidfile", seven));
@@ -598,7 +606,6 @@ hidden_processes (void **state)
                                        .guest_socket = "/guest/socket",
                                        .executables = (const char *const *)fixture->patterns->pdata };
 
-  g_ptr_array_add (fixture->patterns, NULL);
   start_vm (fixture, "100", "a");
   fixture->watch = vj_qemu_watch_new (&options, &roots, fixture->poll, &listener, fixture, NULL);
   assert_non_null (fixture->watch);
