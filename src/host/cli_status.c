@@ -53,10 +53,11 @@ put_guests (JsonObject *status, GString *text)
                           vj_cli_json_u64 (guest_socket, "accepted"),
                           vj_cli_json_u64 (guest_socket, "refused"), vj_cli_json_u64 (guest_socket, "failed"),
                           vj_cli_json_true (guest_socket, "open") ? "" : "; the guest socket is not open");
-  g_string_append_printf (text,
-                          "Endings:   " U64 " exact, " U64 " completed from exit records, " U64 " unknown\n",
-                          vj_cli_json_u64 (endings, "exact"), vj_cli_json_u64 (endings, "completed"),
-                          vj_cli_json_u64 (endings, "unknown"));
+  g_string_append_printf (
+      text, "Endings:   " U64 " exact, " U64 " completed from exit records%s, " U64 " unknown\n",
+      vj_cli_json_u64 (endings, "exact"), vj_cli_json_u64 (endings, "completed"),
+      vj_cli_json_true (status, "exit_records") ? "" : " (there are none here)",
+      vj_cli_json_u64 (endings, "unknown"));
 }
 
 static void

@@ -77,7 +77,9 @@ vj_domain_run_new (const VjRunContext *context, int pid, guint64 start_us, VjPol
   if (run->process == NULL || (start_us != 0 && run->process->start_us != start_us))
     return NULL;
   run->exit_watch = vj_poll_add (context->poll, run->process->pidfd, EPOLLIN, func, user_data, NULL);
-  return run->exit_watch != NULL ? g_steal_pointer (&run) : NULL;
+  if (run->exit_watch == NULL)
+    return NULL;
+  return g_steal_pointer (&run);
 }
 
 void

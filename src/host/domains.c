@@ -21,7 +21,8 @@ rank (const char *manager)
 const char *
 vj_domains_manager (const char *name)
 {
-  return managers[MIN (rank (name), G_N_ELEMENTS (managers) - 1)];
+  const guint at = rank (name);
+  return managers[at < G_N_ELEMENTS (managers) ? at : G_N_ELEMENTS (managers) - 1];
 }
 
 /* --- the table --- */
@@ -125,16 +126,16 @@ begin_run (VjDomain *domain, const VjRunMark *from)
   vj_domain_open_way (domain);
 }
 
-/* The domain and its process part. What was billed last, for whoever has it next; FALSE: there is nobody to be, or nothing
- * was billed. */
+/* The domain and its process part; is_ending: by the watcher's word, the run ends. FALSE: the process has exited, and nobody can have it. *ret_from: what was billed last,
+ * for whoever has it next; NULL: nothing was. Valid as long as the domain has no other run. */
 static gboolean
-part (VjDomain *domain, VjRunMark *ret_mark)
+part (VjDomain *domain, gboolean is_ending, const VjRunMark **ret_from)
 {
   const gboolean alive = vj_domain_run_is_alive (domain->run);
   const gboolean billed = vj_domain_run_account (domain->run) != NULL;
-  vj_domain_end_run (domain, TRUE);
-  *ret_mark = domain->stored.mark;
-  return alive && billed;
+  vj_domain_end_run (domain, is_ending || !alive);
+  *ret_from = billed ? &domain->stored.mark : NULL;
+  return alive;
 }
 
 /* The process that the domain wants, unless it belongs to one with a better right. What the one before used up to now is
@@ -143,7 +144,7 @@ static void
 claim (VjDomain *domain)
 {
   VjDomains *domains = domain->table;
-  VjRunMark mark;
+  const VjRunMark *from = NULL;
   VjDomain *holder = g_hash_table_lookup (domains->by_pid, GINT_TO_POINTER (domain->wanted_pid));
   if (holder == NULL)
     {
@@ -152,8 +153,7 @@ claim (VjDomain *domain)
     }
   if (vj_domain_run_is_alive (holder->run) && rank (holder->manager) <= rank (domain->manager))
     return;
-  const gboolean billed = part (holder, &mark);
-  begin_run (domain, billed ? &mark : NULL);
+  begin_run (domain, part (holder, FALSE, &from) ? from : NULL);
   vj_domain_open_way (holder);
 }
 
@@ -179,13 +179,13 @@ pass_on (VjDomains *domains, int pid, const VjRunMark *from)
 void
 vj_domains_remove (VjDomains *domains, VjDomain *domain)
 {
-  VjRunMark mark;
+  const VjRunMark *from = NULL;
   const int pid = domain->run != NULL ? vj_domain_run_pid (domain->run) : 0;
-  const gboolean billed = domain->run != NULL && part (domain, &mark);
+  const gboolean is_left = domain->run != NULL && part (domain, TRUE, &from);
   domain->wanted_pid = 0;
   vj_guest_feed_set_way (domain->feed, NULL, FALSE);
-  if (pid != 0)
-    pass_on (domains, pid, billed ? &mark : NULL);
+  if (is_left)
+    pass_on (domains, pid, from);
   g_hash_table_remove (domains->by_id, domain->stored.id);
 }
 
@@ -204,16 +204,15 @@ take_settings (VjDomain *domain, const VjDomainInfo *info)
                domain->settings_problem);
 }
 
+/* Another process is another run, and perhaps another machine by the same id: the one before ends as what it was. */
 static void
-take_process (VjDomain *domain, int pid)
+end_other_run (VjDomain *domain, int pid)
 {
   if (pid != 0)
     domain->wanted_pid = pid;
   if (domain->run != NULL
       && (vj_domain_run_pid (domain->run) != domain->wanted_pid || !vj_domain_run_is_alive (domain->run)))
     vj_domain_end_run (domain, TRUE);
-  if (domain->run == NULL && domain->wanted_pid != 0)
-    claim (domain);
 }
 
 void
@@ -222,6 +221,7 @@ vj_domains_present (VjDomains *domains, const VjDomainInfo *info)
   VjDomain *domain = g_hash_table_lookup (domains->by_id, info->id);
   if (domain == NULL)
     domain = vj_domains_add (domains, info->id);
+  end_other_run (domain, info->pid);
   domain->told = TRUE;
   domain->state = info->state;
   domain->manager = vj_domains_manager (info->manager);
@@ -232,7 +232,8 @@ vj_domains_present (VjDomains *domains, const VjDomainInfo *info)
   vj_domain_set_name (domain, info->name);
   vj_domain_set_way (domain, info->channel_path, info->channel_connects);
   take_settings (domain, info);
-  take_process (domain, info->pid);
+  if (domain->run == NULL && domain->wanted_pid != 0)
+    claim (domain);
   vj_domain_apply_settings (domain, NULL);
   vj_domain_open_way (domain);
 }

@@ -75,7 +75,8 @@ typedef struct
   gboolean guest_socket_open;
   VjGuestSocketCounts guest_socket;
   guint64 endings[VJ_N_ENDINGS];
-  GPtrArray *domains; /* of VjDomainSnapshot, sorted by name, then id */
+  gboolean exit_records; /* the kernel gives them */
+  GPtrArray *domains;    /* of VjDomainSnapshot, sorted by name, then id */
 } VjSnapshot;
 
 VjSnapshot *vj_snapshot_new (void);

@@ -118,6 +118,7 @@ snapshot_new (void)
   snapshot->managers[1] = "proxmox";
   snapshot->guest_socket_open = TRUE;
   snapshot->guest_socket = (VjGuestSocketCounts){ .accepted = 11, .refused = 12, .failed = 13 };
+  snapshot->exit_records = TRUE;
   snapshot->endings[VJ_ENDING_EXACT] = 21;
   snapshot->endings[VJ_ENDING_COMPLETED] = 22;
   snapshot->endings[VJ_ENDING_UNKNOWN] = 23;

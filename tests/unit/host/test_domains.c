@@ -244,6 +244,8 @@ test_a_process_goes_to_whom_has_the_better_right_to_it (void **state)
   assert_int_equal (cpu_s (bed), 3);
   assert_string_equal (only (bed)->id, UUID);
 
+  for (guint i = 0; i < VJ_N_ENDINGS; i++)
+    assert_int_equal (vj_domains_endings (bed->domains)[i], 0); /* nothing has ended */
   use_cpu (bed, &qemu, 8 * SECOND);
   vj_domains_absent (bed->domains, UUID); /* Proxmox comes before plain QEMU */
   use_cpu (bed, &qemu, 10 * SECOND);
@@ -558,6 +560,27 @@ test_counters_that_last_for_ever (void **state)
   qemu_stop (&third);
 }
 
+/* As Proxmox gives a VMID to another machine: what the one before used is not the next one's. */
+static void
+test_another_machine_by_the_same_id (void **state)
+{
+  g_autoptr (Bed) bed = bed_new (*state, TRUE);
+  Qemu first = qemu_start (bed, "1-a", 0), second = qemu_start (bed, "2-b", 0);
+  tell (bed, "proxmox", "proxmox-100", &first);
+  use_cpu (bed, &first, SECOND);
+  tick (bed);
+  const guint64 before_uj = only (bed)->energy_uj[0];
+  VjDomainInfo info = info_of ("proxmox", "proxmox-100", second.pid);
+  info.uuid[0] = '9';
+  vj_domains_present (bed->domains, &info);
+  assert_int_equal (only (bed)->energy_uj[0], 0);
+  tick (bed);
+  assert_true (vj_lifetimes_get (bed->lifetimes, UUID)->energy_uj[0] >= before_uj);
+  assert_null (vj_lifetimes_get (bed->lifetimes, info.uuid));
+  qemu_stop (&first);
+  qemu_stop (&second);
+}
+
 /* Two runs of one UUID side by side: the second is nobody's continuation. */
 static void
 test_a_uuid_that_stands_twice_adds_nothing_up (void **state)
@@ -590,6 +613,7 @@ main (void)
     tempdir_unit_test (test_a_guest_is_told_at_its_interval_only),
     tempdir_unit_test (test_how_a_run_ended_is_known),
     tempdir_unit_test (test_counters_that_last_for_ever),
+    tempdir_unit_test (test_another_machine_by_the_same_id),
     tempdir_unit_test (test_a_uuid_that_stands_twice_adds_nothing_up),
   };
   return cmocka_run_group_tests_name ("domains", tests, NULL, NULL);
