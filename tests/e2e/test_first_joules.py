@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The whole path: a simulated powercap root driven from real CPU time, the agent, real libvirt, two real guests, and in
-them real consumers. Everything that may restart restarts; no counter goes back."""
+them real consumers. To one guest's QEMU the agent connects, the other's connects to the agent. Everything that may restart
+restarts; no counter goes back."""
 import contextlib
+import os
+import socket
 import time
 import unittest
 
 import vjtest
 from vjtest.agent import Agent
-from vjtest.guest import PORT, TREE, Guest
+from vjtest.guest import CHANNEL, PORT, TREE, Guest, connect_channel
 from vjtest.libvirt import Libvirtd, virsh
 from vjtest.simulator import Simulator
 
@@ -46,11 +49,14 @@ class FirstJoules(unittest.TestCase):
             cls.daemon = stack.enter_context(Libvirtd())
             simulator = stack.enter_context(Simulator(cls.work, "--machine", "--static-watts", "5", "--watts-per-cpu",
                                                       str(WATTS_PER_CPU), "--core-fraction", "0.6"))
-            cls.agent = stack.enter_context(Agent(cls.work, "--interval", "500ms", sysfs=simulator.root,
-                                                  config="[static-watts]\npackage-0 = 5\n"))
+            cls.agent = Agent(cls.work, "--interval", "500ms", sysfs=simulator.root,
+                              config="[static-watts]\npackage-0 = 5\n")
             image = vjtest.image("small", cls.work)
+            cls.connecting = connect_channel(cls.agent.runtime)
+            cls.two = stack.enter_context(Guest(image, cls.work, "two", channel=cls.connecting))
+            cls.two.wait_up()  # without an agent
+            stack.enter_context(cls.agent)
             cls.one = stack.enter_context(Guest(image, cls.work, "one"))
-            cls.two = stack.enter_context(Guest(image, cls.work, "two"))
             for guest in (cls.one, cls.two):
                 guest.wait_up()
                 cls.agent.wait_for(guest)
@@ -153,10 +159,32 @@ class FirstJoules(unittest.TestCase):
         self.assert_goes_on()
 
     def test_channel_unplugged(self):
-        self.one.unplug()
-        vjtest.wait_until(lambda: self.one.channel(PORT) is None, "the port is gone")
-        vjtest.wait_until(lambda: self.agent.domain(self.one)["channel"]["state"] != "open", "the agent sees it")
-        self.one.plug()
+        """And plugged in again, the one way and the other: for a while both guests use the agent's one socket. (With a port
+        that was hot-plugged libvirt's QEMU connects to it only once.)"""
+        for channel in (self.connecting, CHANNEL):
+            self.one.unplug()
+            vjtest.wait_until(lambda: self.one.channel(PORT) is None, "the port is gone")
+            vjtest.wait_until(lambda: not self.is_open(self.one), "the agent sees it")
+            self.one.plug(channel)
+            self.assert_goes_on()
+
+    def is_open(self, guest):
+        channel = self.agent.domain(guest)["channel"]
+        return channel and channel["state"] == "open"
+
+    def test_stranger_connects(self):
+        """Whoever is no domain's QEMU, be it root, is hung up on and counted; nobody else notices."""
+        before = self.agent.status()["guest_socket"]
+        hellos = self.agent.domain(self.two)["channel"]["hellos"]
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+                stranger.connect(os.path.join(self.agent.runtime, "guest.sock"))
+                stranger.settimeout(60)
+                self.assertEqual(stranger.recv(1), b"")
+        after = self.agent.status()["guest_socket"]
+        self.assertEqual(after["refused"] - before["refused"], 20)
+        self.assertEqual(after["accepted"], before["accepted"])
+        self.assertEqual(self.agent.domain(self.two)["channel"]["hellos"], hellos)
         self.assert_goes_on()
 
 

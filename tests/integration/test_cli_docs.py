@@ -139,7 +139,8 @@ class Install(Staged):
             "usr/share/man/man1/virtjoule-channel.1", "usr/share/man/man1/virtjoule-domain.1",
             "usr/share/man/man1/virtjoule-proxmox.1",
             "usr/share/man/man5/virtjouled.conf.5", "usr/share/man/man8/virtjouled.8",
-            "usr/share/virtjoule/apparmor/libvirt-qemu", "usr/share/virtjoule/channel.xml", "usr/share/virtjoule/hooks/proxmox-hookscript",
+            "usr/share/virtjoule/apparmor/libvirt-qemu", "usr/share/virtjoule/channel-connect.xml",
+            "usr/share/virtjoule/channel.xml", "usr/share/virtjoule/hooks/proxmox-hookscript",
             "usr/share/virtjoule/hooks/qemu",
             "usr/share/virtjoule/selinux/virtjoule.fc", "usr/share/virtjoule/selinux/virtjoule.te"})
         self.assertTrue(os.access(self.root / "usr/share/virtjoule/hooks/proxmox-hookscript", os.X_OK))

@@ -8,13 +8,21 @@ import time
 import uuid
 import xml.etree.ElementTree as ElementTree
 
-from . import Timeout
+from . import TOP, Timeout
 from .libvirt import virsh
 
 PORT = "org.virtjoule.energy.0"
 COMMANDS = "org.virtjoule.test.0"
 TREE = "/run/virtjoule/sys/class/powercap"
 CHANNEL = f"<channel type='unix'><target type='virtio' name='{PORT}'/></channel>"
+
+
+def connect_channel(runtime):
+    """The other way round, as it is installed, but for the agent's runtime directory."""
+    with open(os.path.join(TOP, "data/channel-connect.xml"), encoding="utf-8") as text:
+        return text.read().replace("/run/virtjoule", runtime)
+
+
 # An emulated machine that waits for its turn looks broken to the kernel: no_timer_check, nowatchdog.
 DOMAIN = """<domain type='qemu'>
   <name>{name}</name>
@@ -45,7 +53,8 @@ DOMAIN = """<domain type='qemu'>
 class Guest:
     """with Guest (image, work, "one") as guest: guest.wait_up () ; guest.run ("cat /proc/loadavg")
 
-    Transient: the domain is gone with its QEMU. work is a directory that QEMU can look into."""
+    Transient: the domain is gone with its QEMU. work is a directory that QEMU can look into. channel: whether there is one,
+    or its XML."""
 
     def __init__(self, image, work, name, memory=192, vcpus=1, options="", channel=True,
                  prefix=f"vjtest-{os.getpid()}-"):
@@ -55,7 +64,7 @@ class Guest:
         self.work = work
         self.definition = DOMAIN.format(name=self.name, uuid=self.uuid, memory=memory, vcpus=vcpus, image=image,
                                         options=options, log=self.log, commands=COMMANDS,
-                                        channel=CHANNEL if channel else "")
+                                        channel={True: CHANNEL, False: ""}.get(channel, channel))
         self.socket = None
         self.pending = b""
         self.sequence = 0
@@ -94,8 +103,8 @@ class Guest:
         """The host's end of a port that is there."""
         return self.channel(port).find("source").get("path")
 
-    def plug(self):
-        virsh("attach-device", self.name, self.write("channel.xml", CHANNEL), "--live")
+    def plug(self, channel=CHANNEL):
+        virsh("attach-device", self.name, self.write("channel.xml", channel), "--live")
 
     def unplug(self):
         """Asks for it; the port is gone when channel () says so. libvirt wants the whole element, path and all."""
