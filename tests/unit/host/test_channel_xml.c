@@ -88,18 +88,25 @@ test_refuses (void **state)
     }
 }
 
-/* What virsh attach-device is given by hand is what the command line gives. */
 static void
-test_new_is_the_file (void **state)
+assert_is_file (const char *guest_socket, const char *path)
 {
   g_autofree char *file = NULL;
-  g_autofree char *channel = vj_channel_xml_new (NULL);
-  assert_true (g_file_get_contents (VJ_SOURCE_DIR "/data/channel.xml", &file, NULL, NULL));
+  g_autofree char *channel = vj_channel_xml_new (guest_socket);
+  assert_true (g_file_get_contents (path, &file, NULL, NULL));
   assert_true (g_str_has_prefix (file, "<!-- "));
   const char *end = g_strstr_len (file, -1, "-->");
   assert_non_null (end);
   assert_null (g_strstr_len (file + 4, end - file - 4, "--")); /* XML has no such comment */
   assert_string_equal (end + strlen ("-->\n"), channel);
+}
+
+/* What virsh attach-device is given by hand is what the command line gives. */
+static void
+test_new_is_the_file (void **state)
+{
+  assert_is_file (NULL, VJ_SOURCE_DIR "/data/channel.xml");
+  assert_is_file ("/run/virtjoule/guest.sock", VJ_SOURCE_DIR "/data/channel-connect.xml");
 }
 
 static void
