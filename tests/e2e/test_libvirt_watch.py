@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the watch tells of real QEMU processes: start, suspend, resume, hot-plug, crash, end, and a restart of libvirtd.
+"""What the watch tells of real QEMU processes: start, suspend, resume, hot-plug, settings, rename, crash, end, what is
+forgotten, and a restart of libvirtd.
 
 The domains have no disk and no kernel: their firmware is all that runs.
 """
@@ -127,7 +128,39 @@ class LibvirtWatch(unittest.TestCase):
             domain("resume")
             self.watch.next("present", domain.uuid, "running")
             domain("destroy")
+            self.assertIn(f"ending {domain.uuid}", self.watch.until("absent", domain.uuid))
+
+    def test_follows_the_settings(self):
+        def change(*arguments):
+            virsh("metadata", domain.uuid, "urn:virtjoule:domain:1", "--live", *arguments)
+        with Domain(self.work, "settings") as domain:
+            change("--key", "virtjoule", "--set", "<settings interval='5s' resolution='10mJ'/>")
+            self.watch.next("present", domain.uuid, " interval=5s resolution=10mJ")
+            change("--key", "any", "--set", "<settings measure='no' interval='soon'/>")
+            self.watch.next("present", domain.uuid, " measure=no (interval: \"soon\"")
+            change("--remove")
+            self.assertRegex(self.watch.next("present", domain.uuid), r" usage=\S+$")
+
+    def test_forgets_at_the_end_what_was_undefined_before(self):
+        with Domain(self.work, "undefined") as domain:
+            virsh("define", domain.file)
+            domain("undefine")
+            domain("destroy")
+            self.assertIn(f"absent {domain.uuid}", self.watch.until("forgotten", domain.uuid))
+
+    def test_follows_a_rename(self):
+        with Domain(self.work, "before") as domain:
+            virsh("define", domain.file)
+            domain("destroy")
             self.watch.next("absent", domain.uuid)
+            domain("domrename", domain.name + "-renamed")
+            domain.name += "-renamed"
+            domain("start")
+            told = self.watch.until("present", domain.uuid, f" {domain.name} ", f" pid={domain.pid()} ")
+            domain("destroy")
+            domain("undefine")
+            told += self.watch.until("forgotten", domain.uuid)
+            self.assertEqual([line for line in told if line.startswith("forgotten")], [f"forgotten {domain.uuid}"])
 
     def test_follows_the_channel(self):
         file = os.path.join(self.work, "channel.xml")

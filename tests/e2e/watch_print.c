@@ -10,19 +10,55 @@
 static const VjRoots *roots;
 
 static void
+print_settings (const VjDomainInfo *info)
+{
+  for (guint i = 0; i < VJ_N_SETTINGS; i++)
+    {
+      g_autofree char *value = vj_domain_settings_text (&info->settings, (VjSetting)i);
+
+      if (info->settings.said[i])
+        printf (" %s=%s", vj_setting_name ((VjSetting)i), value);
+    }
+  if (info->settings_problem)
+    printf (" (%s)", info->settings_problem);
+}
+
+static const char *
+channel_of (const VjDomainInfo *info)
+{
+  if (info->channel_connects)
+    return "connects";
+  return info->channel_path ? info->channel_path : "none";
+}
+
+static void
 on_present (const VjDomainInfo *info, gpointer user_data)
 {
   g_autoptr (VjUsage) usage = info->pid > 0 ? vj_usage_open (roots, info->pid, NULL) : NULL;
 
-  printf ("present %s %s %s pid=%d channel=%s usage=%s\n", info->uuid, info->name,
-          vj_domain_state_name (info->state), info->pid, info->channel_path ? info->channel_path : "none",
+  printf ("present %s %s %s pid=%d channel=%s usage=%s", info->uuid, info->name,
+          vj_domain_state_name (info->state), info->pid, channel_of (info),
           usage ? vj_scope_kind_name (vj_usage_kind (usage)) : "none");
+  print_settings (info);
+  printf ("\n");
 }
 
 static void
 on_absent (const char *uuid, gpointer user_data)
 {
   printf ("absent %s\n", uuid);
+}
+
+static void
+on_ending (const char *uuid, gpointer user_data)
+{
+  printf ("ending %s\n", uuid);
+}
+
+static void
+on_forgotten (const char *uuid, gpointer user_data)
+{
+  printf ("forgotten %s\n", uuid);
 }
 
 static void
@@ -47,9 +83,8 @@ on_signal (gpointer loop)
 int
 main (int argc, char **argv)
 {
-  static const VjDomainListener listener = {
-    .present = on_present, .absent = on_absent, .listed = on_listed, .connection = on_connection
-  };
+  static const VjDomainListener listener = { on_present,   on_absent, on_ending,
+                                             on_forgotten, on_listed, on_connection };
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   VjRoots standard = { .procfs = (char *)"/proc", .cgroupfs = (char *)"/sys/fs/cgroup" };
 
