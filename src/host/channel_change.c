@@ -91,6 +91,8 @@ vj_channel_change_added (const VjChannelFacts *facts, const VjChannelPlan *plan)
     return g_strdup_printf ("%s, " NEXT_START ": %s", done, plan->hindrance);
   if (facts->persistent && (has & VJ_DEFINITION_CONFIG) == 0)
     return g_strdup_printf ("%s, until it stops; --config adds it for later starts too", done);
+  if (facts->saved)
+    return g_strdup_printf ("%s; its saved state may go on without it until the next full stop", done);
   if (facts->active && (has & VJ_DEFINITION_LIVE) == 0)
     return g_strdup_printf ("%s, " NEXT_START, done);
   return g_steal_pointer (&done);
@@ -108,6 +110,9 @@ vj_channel_change_removed (const VjChannelFacts *facts, VjDefinition changed, gb
   if (still_there)
     return g_strdup_printf ("channel removed from %s; the guest has still to let go of the port, "
                             "virtjoule channel status shows when it has",
+                            vj_definition_text (changed));
+  if (facts->saved)
+    return g_strdup_printf ("channel removed from %s; its saved state may have it still",
                             vj_definition_text (changed));
   if (left == VJ_DEFINITION_NONE)
     return g_strdup_printf ("channel removed from %s; the virtio-serial controller stays",

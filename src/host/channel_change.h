@@ -9,6 +9,7 @@ typedef struct
 {
   gboolean active;
   gboolean persistent;
+  gboolean saved;      /* its next start goes on from a saved state, which has a definition of its own */
   VjChannelXml live;   /* zeros if it does not run */
   VjChannelXml config; /* zeros if it is transient */
 } VjChannelFacts;

@@ -56,10 +56,10 @@ is_at (GMarkupParseContext *context, guint depth, const char *device, const char
   const GSList *element =
       g_markup_parse_context_get_element_stack (context); /* from the innermost outwards */
   guint left = g_slist_length ((GSList *)element);
-  if (left != depth)
+  if (left != depth || left > G_N_ELEMENTS (path))
     return FALSE;
-  for (; element != NULL; element = element->next)
-    if (path[--left] != NULL && strcmp (element->data, path[left]) != 0)
+  for (; left > 0; left--, element = element->next)
+    if (path[left - 1] != NULL && strcmp (element->data, path[left - 1]) != 0)
       return FALSE;
   return TRUE;
 }

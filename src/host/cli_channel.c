@@ -27,6 +27,7 @@ read_facts (const VjLibvirtDomain *domain, VjChannelFacts *facts, GError **error
 {
   facts->active = vj_libvirt_domain_is_active (domain);
   facts->persistent = vj_libvirt_domain_is_persistent (domain);
+  facts->saved = !facts->active && vj_libvirt_domain_has_saved_state (domain);
   return (!facts->active || read_one (domain, VJ_DEFINITION_LIVE, &facts->live, error))
          && (!facts->persistent || read_one (domain, VJ_DEFINITION_CONFIG, &facts->config, error));
 }

@@ -69,8 +69,10 @@ vj_libvirt_admin_open (const char *uri, gboolean read_only, GError **error)
   virConnectPtr handle = read_only ? virConnectOpenReadOnly (name) : virConnectOpen (name);
   if (handle == NULL)
     {
-      g_autofree char *tried = g_strdup_printf ("libvirt cannot be reached at %s", name);
-      fail (error, tried);
+      g_set_error (
+          error, VJ_ERROR, code_of (virGetLastErrorCode ()),
+          "libvirt cannot be reached at %s: %s; does libvirtd run, and are you root or in group libvirt?",
+          name, virGetLastErrorMessage ());
       return NULL;
     }
   VjLibvirtAdmin *admin = g_new0 (VjLibvirtAdmin, 1);
@@ -194,6 +196,12 @@ gboolean
 vj_libvirt_domain_is_persistent (const VjLibvirtDomain *domain)
 {
   return domain->persistent;
+}
+
+gboolean
+vj_libvirt_domain_has_saved_state (const VjLibvirtDomain *domain)
+{
+  return virDomainHasManagedSaveImage (domain->handle, 0) == 1;
 }
 
 static char *

@@ -24,6 +24,8 @@ const char *vj_libvirt_domain_name (const VjLibvirtDomain *domain);
 const char *vj_libvirt_domain_uuid (const VjLibvirtDomain *domain);
 gboolean vj_libvirt_domain_is_active (const VjLibvirtDomain *domain);     /* has a live definition */
 gboolean vj_libvirt_domain_is_persistent (const VjLibvirtDomain *domain); /* has a persistent definition */
+/* It has a state saved by virsh managedsave, with the definition of that time, from which its next start goes on. */
+gboolean vj_libvirt_domain_has_saved_state (const VjLibvirtDomain *domain);
 void vj_libvirt_domain_free (VjLibvirtDomain *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLibvirtDomain, vj_libvirt_domain_free)
 

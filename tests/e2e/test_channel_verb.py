@@ -175,6 +175,18 @@ class Channel(Case):
                          f"{domain.name}: channel added to the persistent definition\n")
         self.assertEqual(len(domain.channels(domain.inactive())), 1)
 
+    def test_saved(self):
+        """What was saved goes on with the definition of that time."""
+        domain = Domain(self, CONTROLLER).define().start()
+        virsh("managedsave", domain.name)
+        self.addCleanup(virsh, "managedsave-remove", domain.name, check=False)
+        self.assertIn("may go on without it", self.tell("channel", "add", domain.name))
+        domain.start()
+        self.assertEqual(domain.has(), (0, 1))
+        virsh("destroy", domain.name)
+        domain.start()
+        self.assertEqual(domain.has(), (1, 1))
+
     def test_transient(self):
         domain = Domain(self, CONTROLLER).create()
         self.assertIn("transient", self.tell("channel", "add", domain.name, "--config", code=1))

@@ -10,7 +10,7 @@ import sys
 ALLOWED = re.compile(r"""^(
   vj_\w+
 | g_(malloc|malloc0|realloc|malloc_n|malloc0_n|realloc_n|try_\w+|free|clear_pointer|memdup2|steal_\w+)
-| g_(str|ascii_|utf8_|string_|ptr_array_|array_|byte_array_|hash_table_|int64_|int_|direct_|list_|slist_|qsort_with_data)\w*
+| g_(str|ascii_|utf8_|string_|ptr_array_|array_|byte_array_|hash_table_|int64_|int_|direct_|list_|slist_|markup_|qsort_with_data)\w*
 | g_uuid_string_is_valid
 | g_(error_\w+|set_error\w*|clear_error|propagate\w*error|quark_from_static_string|intern_static_string)
 | g_(return_if_fail_warning|assertion_message\w*|bytes_\w+)
