@@ -123,7 +123,7 @@ is_control (gunichar c)
 char *
 vj_qemu_name (const char *bytes, gsize length)
 {
-  g_autofree char *valid = g_utf8_make_valid (bytes, (gssize)MIN (length, 4 * VJ_QEMU_NAME_MAX));
+  g_autofree char *valid = g_utf8_make_valid (bytes, (gssize)MIN (length, VJ_QEMU_NAME_MAX * 4UL));
   g_autoptr (GString) name = g_string_new (NULL);
   guint n_characters = 0;
 

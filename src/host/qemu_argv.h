@@ -7,7 +7,7 @@
  * process writes its arguments. The forms are those of qemu(1) and of qemu-server (PVE::QemuServer, config_to_command). */
 
 /* As much as is looked at of /proc/PID/cmdline. Real ones have 2 to 20 KiB; a single argument may have 128 KiB. */
-#define VJ_QEMU_ARGV_MAX (256 * 1024)
+#define VJ_QEMU_ARGV_MAX (256 * 1024UL)
 /* A name is cut at this many characters. */
 #define VJ_QEMU_NAME_MAX 255
 

@@ -15,7 +15,7 @@
 /* From one look to the next: whoever can make it look cannot make it do nothing else. */
 #define SCAN_GAP_US    (200 * VJ_US_PER_MS)
 #define POKED_PIDS_MAX 1024
-#define CONF_MAX       (1024 * 1024)
+#define CONF_MAX       (1024 * 1024UL)
 
 typedef struct
 {

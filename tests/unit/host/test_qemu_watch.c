@@ -428,6 +428,9 @@ strangers_are_not_seen (void **state)
   g_autofree char *path = pid_file (fixture, "2");
   start_as (fixture, STRANGER, fixture->qemu, ARGUMENTS ("-secret", "-id", "2", "-pidfile", path));
   start_as (fixture, STRANGER, fixture->qemu, ARGUMENTS ("-secret", "-uuid", UUID));
+  /* One who has become root. */
+  start_as (fixture, 0, "/usr/bin/setpriv",
+            (const char *const[]){ "setpriv", "--ruid=12345", fixture->qemu, "-uuid", UUID, NULL });
   expect_no_other (fixture);
 }
 
@@ -444,6 +447,42 @@ executable_of_a_stranger_is_not_accepted (void **state)
   expect_listed (fixture);
   pretend (fixture, 0, foreign, "1");
   expect_no_other (fixture);
+}
+
+static gboolean
+can_unshare (void)
+{
+  const char *const arguments[] = { "unshare", "-m", "mount", "--bind", "/mnt", "/mnt", NULL };
+  int status = 1;
+
+  return g_spawn_sync (NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
+                       NULL)
+         && status == 0;
+}
+
+/* As KubeVirt's: the path is that of its own mount namespace, and leads nowhere here. */
+static void
+executable_of_a_container (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *bin = g_path_get_dirname (fixture->qemu);
+
+  if (fixture->uid != 0 || !can_unshare ())
+    skip ();
+  g_free (g_ptr_array_index (fixture->patterns, 0));
+  g_ptr_array_index (fixture->patterns, 0) = g_strdup ("/mnt/qemu-system-x86_64");
+  watch (fixture, FALSE, TRUE);
+  expect_listed (fixture);
+  const int pid =
+      start_as (fixture, 0, "/usr/bin/unshare",
+                (const char *const[]){ "unshare", "-m", "sh", "-c",
+                                       "mount --bind \"$0\" /mnt && exec /mnt/qemu-system-x86_64 -uuid " UUID,
+                                       bin, NULL });
+  vj_qemu_watch_poke (fixture->watch, pid);
+  expect (fixture,
+          "present qemu-" UUID " pid=%d manager=qemu vmid=0 name=qemu-" UUID " uuid=" UUID
+          " vcpus=1 channel=none",
+          pid);
 }
 
 /* pid is a process with -id 1 and no pid file of its own. */
@@ -640,6 +679,7 @@ main (void)
     watch_test (impostors_are_not_seen),
     watch_test (strangers_are_not_seen),
     watch_test (executable_of_a_stranger_is_not_accepted),
+    watch_test (executable_of_a_container),
     watch_test (pid_files_that_prove_nothing),
     watch_test (odd_names_are_only_shown),
     watch_test (long_arguments),
