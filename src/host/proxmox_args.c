@@ -54,8 +54,10 @@ take_unit (const char *text, char *quote, GString *word)
       g_string_append_len (word, *quote == '\'' ? text : text + 1, *quote == '\'' ? 2 : 1);
       return 2;
     }
-  if (ends || begins)
-    *quote = ends ? '\0' : *text;
+  if (ends)
+    *quote = '\0';
+  else if (begins)
+    *quote = *text;
   else
     g_string_append_c (word, *text);
   return 1;

@@ -6,7 +6,7 @@
 #include "common/error.h"
 #include "common/file.h"
 
-#define CONFIG_MAX (1024 * 1024) /* pmxcfs(8) has no larger files */
+#define CONFIG_MAX ((gsize)1024 * 1024) /* pmxcfs(8) has no larger files */
 
 typedef enum
 {
