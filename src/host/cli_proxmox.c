@@ -271,7 +271,7 @@ run_task (Task *task, const GArray *vmids)
   g_autoptr (GError) error = NULL;
   g_autoptr (GArray) results = g_array_new (FALSE, TRUE, sizeof (Result));
   g_array_set_clear_func (results, result_clear);
-  task->version = (VjQemuVersion){ 9, 2 }; /* takes what older and newer nodes of a cluster write */
+  task->version = (VjQemuVersion){ 9, 2 }; /* for a look without kvm: as any newer */
   if (!vj_proxmox_qemu_version (&task->version, &error) && task->action == ACTION_ENABLE)
     return vj_cli_finish (NULL, error);
   warn_of_version (task);

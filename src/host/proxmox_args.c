@@ -15,8 +15,6 @@
 #define ADDRESS "bus=pci.2,addr=0x1f"
 #define PORT    "org.virtjoule.energy.0"
 
-#define RECONNECT_S "2"
-
 /* One word of args: the bytes it stands in, and what QEMU gets to see. */
 typedef struct
 {
@@ -157,29 +155,22 @@ parse (const char *args, GError **error)
   return g_steal_pointer (&words);
 }
 
-/* QEMU 9.2 brought milliseconds and deprecated seconds. */
+/* QEMU 9.2 brought milliseconds and deprecated seconds, which 10.2 no longer takes (its docs/about/removed-features.rst). So
+ * seconds are replaced as soon as milliseconds are understood, before an upgrade makes them keep a VM from starting. */
 static gboolean
 takes_milliseconds (VjQemuVersion version)
 {
   return version.major > 9 || (version.major == 9 && version.minor >= 2);
 }
 
-/* Seconds are deprecated long enough from 11.0 on to be gone at any time. Until then what an older node of the cluster has
- * written is left as it is. */
-static gboolean
-takes_seconds (VjQemuVersion version)
-{
-  return version.major < 11;
-}
-
 /* Our words. A socket path of odd characters is refused where it comes from, so none needs quotes. */
 static char *
-ours (const char *socket_path, gboolean milliseconds)
+ours (const char *socket_path, VjQemuVersion version)
 {
   return g_strdup_printf ("-device virtio-serial,id=virtjoule," ADDRESS
                           " -chardev socket,id=virtjoule,path=%s,reconnect%s"
                           " -device virtserialport,bus=virtjoule.0,chardev=virtjoule,name=" PORT,
-                          socket_path, milliseconds ? "-ms=" RECONNECT_S "000" : "=" RECONNECT_S);
+                          socket_path, takes_milliseconds (version) ? "-ms=2000" : "=2");
 }
 
 /* Our words of args, joined; NULL if there are none. */
@@ -208,15 +199,6 @@ has_own_port (const GArray *words)
   return FALSE;
 }
 
-static gboolean
-is_current (const char *found, const char *socket_path, VjQemuVersion version)
-{
-  g_autofree char *seconds = ours (socket_path, FALSE);
-  g_autofree char *milliseconds = ours (socket_path, TRUE);
-  return (takes_seconds (version) && g_str_equal (found, seconds))
-         || (takes_milliseconds (version) && g_str_equal (found, milliseconds));
-}
-
 gboolean
 vj_proxmox_args_get_state (const char *args, const char *socket_path, VjQemuVersion version,
                            VjProxmoxArgsState *ret_state, GError **error)
@@ -225,11 +207,12 @@ vj_proxmox_args_get_state (const char *args, const char *socket_path, VjQemuVers
   if (words == NULL)
     return FALSE;
   g_autofree char *found = ours_of (words);
+  g_autofree char *wanted = ours (socket_path, version);
   if (has_own_port (words))
     *ret_state = VJ_PROXMOX_ARGS_OWN;
   else if (found == NULL)
     *ret_state = VJ_PROXMOX_ARGS_DISABLED;
-  else if (is_current (found, socket_path, version))
+  else if (g_str_equal (found, wanted))
     *ret_state = VJ_PROXMOX_ARGS_ENABLED;
   else
     *ret_state = VJ_PROXMOX_ARGS_OUTDATED;
@@ -260,7 +243,7 @@ char *
 vj_proxmox_args_with (const char *args, const char *socket_path, VjQemuVersion version, GError **error)
 {
   g_autofree char *rest = vj_proxmox_args_without (args, error);
-  g_autofree char *addition = ours (socket_path, takes_milliseconds (version));
+  g_autofree char *addition = ours (socket_path, version);
   if (rest == NULL)
     return NULL;
   return g_strconcat (rest, *rest != '\0' ? " " : "", addition, NULL);

@@ -18,8 +18,8 @@ typedef enum
 {
   VJ_PROXMOX_ARGS_DISABLED,
   VJ_PROXMOX_ARGS_ENABLED,
-  VJ_PROXMOX_ARGS_OUTDATED, /* ours, but incomplete, twice, for another socket, or as this QEMU does not take them */
-  VJ_PROXMOX_ARGS_OWN, /* the operator has made a port of that name in a way of his own */
+  VJ_PROXMOX_ARGS_OUTDATED, /* ours, but incomplete, twice, for another socket, or not as for this QEMU */
+  VJ_PROXMOX_ARGS_OWN,      /* the operator has made a port of that name in a way of his own */
 } VjProxmoxArgsState;
 
 /* "disabled", "enabled", "outdated", "own". */

@@ -109,6 +109,16 @@ class Start(Hooked):
         self.assertEqual(self.notes(), ["proxmox.post-start.100", "proxmox.post-stop.100"])
         self.assertEqual(len(self.sets()), 1)
 
+    def test_renews_what_qemu_may_refuse(self):
+        """At pre-start, because with QEMU 10.2 there is no post-start then."""
+        old = f"-cpu host -chardev socket,id=virtjoule,path={self.runtime}/guest.sock,reconnect=2"
+        self.node.define(100, CONFIG.replace("-cpu host", old))
+        result = self.run_hook("100", "pre-start")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("starts with an outdated energy channel", result.stdout)
+        self.wait_for_log()
+        self.assertTrue(self.node.args(100).startswith("-cpu host -device virtio-serial"))
+
     def test_required(self):
         self.require()
         result = self.qm("start", 100)

@@ -160,8 +160,8 @@ class OddConfigurations(Node):
 
     def test_spelling_follows_qemu(self):
         old = OURS.replace("reconnect-ms=2000", "reconnect=2")
-        for version, before, after in (("8.1.5", None, old), ("9.0.2", OURS, old), ("9.2.0", old, old), ("10.1.2", None, OURS),
-                                       ("11.1.0", old, OURS)):
+        for version, before, after in (("8.1.5", None, old), ("9.0.2", OURS, old), ("9.2.0", old, OURS), ("10.1.2", None, OURS),
+                                       ("10.2.0", old, OURS)):
             with self.subTest(version):
                 FakePve(self.node.top, version)
                 self.node.define(100, f"args: {before}\n" if before else "name: a\n")

@@ -19,8 +19,8 @@
 #define MILLIS     CONTROLLER " " CHARDEV ("reconnect-ms=2000") " " PORT
 
 static const VjQemuVersion old = { 9, 0 };
-static const VjQemuVersion both = { 10, 1 };
-static const VjQemuVersion recent = { 11, 1 };
+static const VjQemuVersion both = { 9, 2 }; /* takes either spelling */
+static const VjQemuVersion recent = { 10, 2 };
 
 /* args of an operator: with ours appended, and without it again, they are what they were. */
 static void
@@ -37,6 +37,7 @@ test_foreign_stays (void **state)
     "-chardev socket,path=/a,,id=virtjoule,id=other",
     "-name virtjoule,id=virtjoule",
     "-no-shutdown -device -chardev",
+    "-device 'virtio-serial,id=virt\\joule'",
     "--device vfio-pci,host=01:00.0",
     "-object rng-random,id=virtjoule,filename=/dev/urandom",
     "-set device.net0.\\ x=y",
@@ -101,7 +102,7 @@ test_state (void **state)
     { "-cpu host", &both, VJ_PROXMOX_ARGS_DISABLED },
     { MILLIS, &both, VJ_PROXMOX_ARGS_ENABLED },
     { "-cpu host  " MILLIS " -m 5", &both, VJ_PROXMOX_ARGS_ENABLED },
-    { SECONDS, &both, VJ_PROXMOX_ARGS_ENABLED }, /* of an older node */
+    { SECONDS, &both, VJ_PROXMOX_ARGS_OUTDATED }, /* before 10.2 refuses it */
     { SECONDS, &old, VJ_PROXMOX_ARGS_ENABLED },
     { MILLIS, &old, VJ_PROXMOX_ARGS_OUTDATED },
     { SECONDS, &recent, VJ_PROXMOX_ARGS_OUTDATED },
