@@ -48,7 +48,7 @@ attribute_is (const char *const *names, const char *const *values, const char *n
   return strcmp (attribute (names, values, name), value) == 0;
 }
 
-/* Whether the element at hand is domain/devices/path[0]/path[1]..., of which NULL stands for any. */
+/* Whether the element at hand is domain/devices/DEVICE/PART, down to that depth; NULL stands for any. */
 static gboolean
 is_at (GMarkupParseContext *context, guint depth, const char *device, const char *part)
 {

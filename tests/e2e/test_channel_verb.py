@@ -27,6 +27,10 @@ CHANNEL_XML = os.path.join(vjtest.TOP, "data/channel.xml")
 SETTINGS = "urn:virtjoule:domain:1"
 
 
+def setUpModule():
+    unittest.enterModuleContext(Libvirtd())
+
+
 class Domain:
     """Defined, not started; with an odd name."""
 
@@ -91,7 +95,6 @@ ADDED = ["+<channel type='unix'>", "+<target type='virtio' name='org.virtjoule.e
 class Case(unittest.TestCase):
     def setUp(self):
         self.work = self.enterContext(vjtest.work_directory())
-        self.enterContext(Libvirtd())
 
     def tell(self, *arguments, code=0):
         """Runs the verb; returns what it says, which is one line for each domain."""

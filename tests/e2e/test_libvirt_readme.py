@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""README's "libvirt in five minutes", command by command, on a real guest under the real libvirt."""
+"""README's "libvirt in five minutes", command by command, on a real guest under the real libvirt; then the same guest with
+the port that connects to the agent."""
 import os
 import re
 import stat
@@ -109,6 +110,22 @@ class Readme(unittest.TestCase):
             if line.startswith("virtjoule channel status"):
                 self.assertRegex(result.stdout, rf"{self.guest.name} +bind +bind +open")
         self.assertEqual(self.guest.inactive(), before)
+        self.connect_way()
+
+    def connect_way(self):
+        """From its next start on; and again after the agent was away."""
+        result = self.run_line("virtjoule channel add --connect --persistent web")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("there after a full stop and start", result.stdout)
+        virsh("destroy", self.guest.name)
+        virsh("start", self.guest.name)
+        self.guest.connect()
+        self.guest.wait_up()
+        for _ in range(2):
+            self.assertEqual(self.agent.wait_for(self.guest)["channel"]["way"], "connect")
+            self.agent.stop()
+            self.agent.start()
+        self.assertRegex(self.run_line("virtjoule channel status web").stdout, r"web +connect +connect ")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pathlib
+import signal
 import socket
 import socketserver
 import subprocess
@@ -176,6 +177,20 @@ class WithoutAgent(unittest.TestCase):
                 self.assertEqual((result.returncode, result.stdout), (1, b""))
                 self.assertEqual(result.stderr.count(b"\n"), 1)
                 self.assertIn(b"libvirt cannot be reached at qemu+unix:///system", result.stderr)
+
+    def test_libvirt_that_hangs(self):
+        """An interrupt ends the wait."""
+        with tempfile.TemporaryDirectory(prefix="vj-cli-") as directory, socket.socket(socket.AF_UNIX) as hung:
+            hung.bind(os.path.join(directory, "libvirt"))
+            hung.listen()
+            hung.settimeout(60)
+            process = subprocess.Popen([PROGRAM, "channel", "add", "web", "--uri",
+                                        f"qemu+unix:///system?socket={directory}/libvirt"], stderr=subprocess.DEVNULL)
+            connection, _ = hung.accept()
+            with connection:
+                connection.recv(1)  # it waits for the answer to its first question
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(process.wait(60), -signal.SIGINT)
 
 
 if __name__ == "__main__":
