@@ -16,7 +16,7 @@
 #define EVENT_MAX    32
 #define SUBJECT_MAX  128
 /* A directory that cannot be made anew is tried again after this. */
-#define RETRY_US (10 * G_USEC_PER_SEC)
+#define RETRY_US ((gint64)10 * G_USEC_PER_SEC)
 
 /* What inotify says is only that there is something: the directory itself says what. So neither a queue that overflows nor
  * two notes of one name lose anything. */
