@@ -48,40 +48,33 @@ domain_free (gpointer data)
   g_free (domain->stored.name);
   g_free (domain->stored.channel);
   g_free (domain->settings_problem);
-  g_free (domain->channel_path);
-  g_free (domain->name);
   g_free (domain);
 }
 
 void
 vj_domain_set_name (VjDomain *domain, const char *name)
 {
-  if (g_strcmp0 (domain->name, name) == 0)
+  if (g_strcmp0 (domain->stored.name, name) == 0)
     return;
-  g_free (domain->name);
   g_free (domain->stored.name);
-  domain->name = g_strdup (name);
-  domain->stored.name = g_uri_escape_bytes ((const guint8 *)name, strlen (name), NULL);
+  domain->stored.name = g_strdup (name);
 }
 
 void
 vj_domain_set_way (VjDomain *domain, const char *path, gboolean connects)
 {
   domain->connects = connects;
-  if (domain->stored.channel != NULL && g_strcmp0 (domain->channel_path, path) == 0)
+  if (g_strcmp0 (domain->stored.channel, path) == 0)
     return;
-  g_free (domain->channel_path);
   g_free (domain->stored.channel);
-  domain->channel_path = g_strdup (path);
-  domain->stored.channel =
-      path != NULL ? g_uri_escape_bytes ((const guint8 *)path, strlen (path), "/") : g_strdup ("-");
+  domain->stored.channel = g_strdup (path);
 }
 
 void
 vj_domain_open_way (VjDomain *domain)
 {
   const gboolean its_own = !vj_domain_is_shadow (domain);
-  vj_guest_feed_set_way (domain->feed, its_own ? domain->channel_path : NULL, its_own && domain->connects);
+  vj_guest_feed_set_way (domain->feed, its_own ? domain->stored.channel : NULL, its_own && domain->connects);
 }
 
 /* --- whose process is whose --- */

@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/domains_table.h"
 
-#include <string.h>
-
-static char *
-unescape (const char *text)
-{
-  g_autoptr (GBytes) bytes = g_uri_unescape_bytes (text, -1, NULL, NULL);
-  return bytes == NULL ? g_strdup ("") : g_strndup (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
-}
-
 static void
 take_identity (VjDomain *domain, const VjStoredDomain *stored)
 {
-  g_autofree char *name = unescape (stored->name);
-  g_autofree char *path = strcmp (stored->channel, "-") == 0 ? NULL : unescape (stored->channel);
   domain->manager = vj_domains_manager (stored->manager);
   domain->stored.vmid = stored->vmid;
   domain->stored.settings = stored->settings;
   g_strlcpy (domain->stored.uuid, stored->uuid, sizeof domain->stored.uuid);
   g_strlcpy (domain->stored.manager, domain->manager, sizeof domain->stored.manager);
-  vj_domain_set_name (domain, name);
-  vj_domain_set_way (domain, path, FALSE);
+  vj_domain_set_name (domain, stored->name);
+  vj_domain_set_way (domain, stored->channel, FALSE);
 }
 
 /* FALSE: the run is over, or can no longer be read as it was. */

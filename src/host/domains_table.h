@@ -11,9 +11,7 @@ typedef struct
   VjDomains *table;
   VjStoredDomain
       stored; /* identity, settings and, when it is stored, the run, in the form that the store keeps */
-  char *name;
-  char *channel_path; /* "bind" way; NULL */
-  gboolean connects;  /* "connect" way */
+  gboolean connects; /* "connect" way */
   const char *manager;
   VjDomainState state;
   guint vcpus;      /* 0: not known */

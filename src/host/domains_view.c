@@ -52,7 +52,7 @@ show_domain (const VjDomain *domain, guint64 newest_us)
   g_strlcpy (snapshot->uuid, domain->stored.uuid, sizeof snapshot->uuid);
   g_strlcpy (snapshot->epoch, domain->stored.mark.epoch, sizeof snapshot->epoch);
   snapshot->vmid = domain->stored.vmid;
-  snapshot->name = g_strdup (domain->name);
+  snapshot->name = g_strdup (domain->stored.name);
   snapshot->manager = domain->manager;
   snapshot->state = domain->state;
   snapshot->pid = domain->run != NULL ? vj_domain_run_pid (domain->run) : 0;

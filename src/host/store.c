@@ -63,15 +63,55 @@ encode_base (const VjLifetime *base, const VjLedger *ledger, GString *out)
                             vj_ledger_zone (ledger, zone)->id, base->energy_uj[zone], base->static_uj[zone]);
 }
 
+static void
+put_word (GString *out, const char *word)
+{
+  g_string_append_c (out, ' ');
+  g_string_append (out, word);
+}
+
+/* Any bytes as one word. Most need no escape. */
+static void
+put_escaped (GString *out, const char *text)
+{
+  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+  g_string_append_c (out, ' ');
+  if (text[strspn (text, plain)] == '\0')
+    g_string_append (out, text);
+  else
+    g_string_append_uri_escaped (out, text, "/", FALSE);
+}
+
+/* There are many of these in a tick; printf would take several times as long. */
+static void
+put_u64 (GString *out, guint64 value)
+{
+  char digits[sizeof " 18446744073709551615"];
+  gsize at = sizeof digits;
+  do
+    digits[--at] = (char)('0' + value % 10);
+  while ((value /= 10) > 0);
+  digits[--at] = ' ';
+  g_string_append_len (out, digits + at, (gssize)(sizeof digits - at));
+}
+
 /* What is said of a domain in further lines follows its own. */
 static void
 encode_domain (const VjStoredDomain *domain, const VjLedger *ledger, GString *out)
 {
-  g_string_append_printf (out,
-                          "domain %s %s %d %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u %s %s %s %s %u\n",
-                          domain->id, domain->mark.epoch, domain->pid, domain->start_us,
-                          domain->mark.usage_ns, domain->mark.usage_kind, domain->name, domain->channel,
-                          domain->manager, domain->uuid[0] != '\0' ? domain->uuid : "-", domain->vmid);
+  g_string_append (out, "domain");
+  put_word (out, domain->id);
+  put_word (out, domain->mark.epoch);
+  put_u64 (out, (guint64)domain->pid);
+  put_u64 (out, domain->start_us);
+  put_u64 (out, domain->mark.usage_ns);
+  put_u64 (out, domain->mark.usage_kind);
+  put_escaped (out, domain->name);
+  put_escaped (out, domain->channel != NULL ? domain->channel : "-");
+  put_word (out, domain->manager);
+  put_word (out, domain->uuid[0] != '\0' ? domain->uuid : "-");
+  put_u64 (out, domain->vmid);
+  g_string_append_c (out, '\n');
   encode_settings (&domain->settings, out);
   if (domain->base != NULL)
     encode_base (domain->base, ledger, out);
@@ -140,6 +180,13 @@ take_text (Words *words, char *ret_text, gsize size)
     words->ok = FALSE;
 }
 
+static char *
+take_escaped (Words *words)
+{
+  g_autoptr (GBytes) bytes = g_uri_unescape_bytes (take_word (words), -1, NULL, NULL);
+  return bytes == NULL ? g_strdup ("") : g_strndup (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+}
+
 static void
 decode_boot (Words *words, VjStored *stored)
 {
@@ -201,8 +248,10 @@ decode_domain (Words *words, VjStored *stored)
   domain->start_us = take_u64 (words, G_MAXINT64);
   domain->mark.usage_ns = take_u64 (words, G_MAXUINT64);
   domain->mark.usage_kind = (guint)take_u64 (words, G_MAXUINT);
-  domain->name = g_strdup (take_word (words));
-  domain->channel = g_strdup (take_word (words));
+  domain->name = take_escaped (words);
+  domain->channel = take_escaped (words);
+  if (strcmp (domain->channel, "-") == 0)
+    g_clear_pointer (&domain->channel, g_free);
   decode_manager (words, domain);
   words->ok = words->ok && !has_domain_like (stored, domain);
   g_ptr_array_add (stored->domains, domain);

@@ -16,8 +16,8 @@ typedef struct
   char uuid[37]; /* may be empty */
   char manager[16];
   guint vmid;
-  char *name;    /* URI-escaped, so that it holds no white space */
-  char *channel; /* URI-escaped path, or "-" */
+  char *name;
+  char *channel; /* path; NULL: QEMU listens nowhere */
   VjDomainSettings settings;
   int pid;
   guint64 start_us; /* process start, CLOCK_BOOTTIME */

@@ -263,7 +263,6 @@ test_what_only_an_earlier_agent_knew_is_let_go_once_all_is_told (void **state)
   const VjStoredDomain stored = { .id = UUID,
                                   .manager = "libvirt",
                                   .name = (char *)"a",
-                                  .channel = (char *)"-",
                                   .pid = qemu.pid,
                                   .mark = { "00112233445566aa", 4 * VJ_NS_PER_S, VJ_SCOPE_V2 } };
   vj_ledger_open (bed->ledger, stored.mark.epoch);

@@ -182,7 +182,7 @@ test_k6_reused_pid_is_another_process (void **state)
     .start_us = 1,
     .mark = { .epoch = EPOCH, .usage_ns = 5 * VJ_NS_PER_S, .usage_kind = VJ_SCOPE_PROCESS }
   };
-  stored.name = stored.channel = (char[]){ "-" };
+  stored.name = (char[]){ "-" };
   vj_account_add_usage (vj_ledger_open (ledger, EPOCH), VJ_RESOURCE_CPU, 5 * VJ_NS_PER_S);
   vj_ledger_measure (ledger, 0, 0, 0, FALSE);
   vj_ledger_settle (ledger);

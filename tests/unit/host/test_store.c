@@ -80,8 +80,8 @@ a_domain (void)
                            .settings = { .said = { [VJ_SETTING_INTERVAL] = TRUE }, .interval_us = 5000000 },
                            .pid = 4711,
                            .start_us = 123456,
-                           .name = (char *)"a%20%0Ab",
-                           .channel = (char *)"-" };
+                           .name = (char *)"a \nb",
+                           .channel = (char *)"/a/b c" };
 }
 
 static void
@@ -112,7 +112,8 @@ what_was_saved_is_loaded (void **state)
   assert_int_equal (g_array_index (stored->marks, VjSourceMark, 0).raw_uj, 77);
   assert_int_equal (stored->domains->len, 1);
   const VjStoredDomain *domain = g_ptr_array_index (stored->domains, 0);
-  assert_string_equal (domain->name, "a%20%0Ab");
+  assert_string_equal (domain->name, "a \nb");
+  assert_string_equal (domain->channel, "/a/b c");
   assert_int_equal (domain->pid, 4711);
   assert_true (domain->mark.usage_ns == G_MAXUINT64);
   assert_string_equal (domain->manager, "proxmox");
