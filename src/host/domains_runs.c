@@ -128,7 +128,7 @@ vj_domains_settled (VjDomains *domains)
       const VjClosing *closing = g_ptr_array_index (domains->closings, i);
       VjLifetime *total = vj_lifetime_sum (ledger, closing->base, closing->account);
       if (closing->uuid[0] != '\0')
-        vj_lifetimes_note (domains->options.lifetimes, closing->uuid, total, TRUE);
+        vj_lifetimes_note (domains->options.lifetimes, closing->uuid, total);
       vj_ledger_close (ledger, closing->account);
       vj_lifetime_free (total);
     }
@@ -149,7 +149,7 @@ vj_domains_note_lifetimes (VjDomains *domains)
         continue;
       VjLifetime *total = vj_lifetime_sum (domains->options.run.ledger, vj_domain_run_base (domain->run),
                                            vj_domain_run_account (domain->run));
-      vj_lifetimes_note (domains->options.lifetimes, domain->stored.uuid, total, FALSE);
+      vj_lifetimes_note (domains->options.lifetimes, domain->stored.uuid, total);
       vj_lifetime_free (total);
     }
 }

@@ -43,7 +43,7 @@ close_for_good (VjDomain *domain, const VjStoredDomain *stored)
   if (options->lifetimes != NULL && stored->base != NULL && stored->uuid[0] != '\0')
     {
       VjLifetime *total = vj_lifetime_sum (options->run.ledger, stored->base, account);
-      vj_lifetimes_note (options->lifetimes, stored->uuid, total, TRUE);
+      vj_lifetimes_note (options->lifetimes, stored->uuid, total);
       vj_lifetime_free (total);
     }
   vj_ledger_close (options->run.ledger, account);

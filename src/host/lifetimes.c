@@ -2,6 +2,7 @@
 #include "host/lifetimes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,46 +21,34 @@
 /* Domains in the order in which they were noted, so that the longest unused is the first.
  *   virtjoule-lifetimes 1
  *   zones {ID}
- *   domain UUID EPOCH CPU_NS ENDED_CPU_NS {ENERGY STATIC ENDED_ENERGY ENDED_STATIC}   for each zone
+ *   domain UUID EPOCH CPU_NS {ENERGY STATIC}   for each zone
  *   end */
 
 typedef struct
 {
   char *uuid;
-  VjLifetime total; /* as noted last */
-  VjLifetime ended; /* without the run that was going on then */
+  VjLifetime total;
 } Entry;
 
 struct VjLifetimes
 {
   char *dir;
+  char *path;
   GPtrArray *zones; /* ids: those that are there now, then others of the file */
   guint n_now;
   GQueue order;        /* of Entry */
   GHashTable *by_uuid; /* of GList, in order */
   gboolean changed;
+  GThread *syncing; /* NULL: none runs */
+  gint synced;      /* atomic: it is about to end */
 };
-
-static void
-lifetime_init (VjLifetime *lifetime, guint n_zones)
-{
-  lifetime->energy_uj = g_new0 (guint64, n_zones);
-  lifetime->static_uj = g_new0 (guint64, n_zones);
-}
-
-static void
-lifetime_clear (VjLifetime *lifetime)
-{
-  g_free (lifetime->energy_uj);
-  g_free (lifetime->static_uj);
-}
 
 static void
 entry_free (gpointer data)
 {
   Entry *entry = data;
-  lifetime_clear (&entry->total);
-  lifetime_clear (&entry->ended);
+  g_free (entry->total.energy_uj);
+  g_free (entry->total.static_uj);
   g_free (entry->uuid);
   g_free (entry);
 }
@@ -69,8 +58,8 @@ entry_add (VjLifetimes *lifetimes, const char *uuid)
 {
   Entry *entry = g_new0 (Entry, 1);
   entry->uuid = g_strdup (uuid);
-  lifetime_init (&entry->total, lifetimes->zones->len);
-  lifetime_init (&entry->ended, lifetimes->zones->len);
+  entry->total.energy_uj = g_new0 (guint64, lifetimes->zones->len);
+  entry->total.static_uj = g_new0 (guint64, lifetimes->zones->len);
   g_queue_push_tail (&lifetimes->order, entry);
   g_hash_table_insert (lifetimes->by_uuid, entry->uuid, lifetimes->order.tail);
   return entry;
@@ -100,42 +89,28 @@ find (const VjLifetimes *lifetimes, const char *uuid)
   return link != NULL ? link->data : NULL;
 }
 
-/* n: how many zones; what others have used stays. */
-static void
-lifetime_set (VjLifetime *lifetime, const VjLifetime *from, guint n)
-{
-  g_strlcpy (lifetime->epoch, from->epoch, sizeof lifetime->epoch);
-  lifetime->cpu_ns = from->cpu_ns;
-  memcpy (lifetime->energy_uj, from->energy_uj, n * sizeof *lifetime->energy_uj);
-  memcpy (lifetime->static_uj, from->static_uj, n * sizeof *lifetime->static_uj);
-}
-
-static void
-end_run (VjLifetimes *lifetimes, Entry *entry)
-{
-  lifetime_set (&entry->ended, &entry->total, lifetimes->zones->len);
-  lifetimes->changed = TRUE;
-}
-
 const VjLifetime *
-vj_lifetimes_get (VjLifetimes *lifetimes, const char *uuid)
-{
-  Entry *entry = find (lifetimes, uuid);
-  if (entry == NULL)
-    return NULL;
-  end_run (lifetimes, entry);
-  return &entry->ended;
-}
-
-const VjLifetime *
-vj_lifetimes_resume (const VjLifetimes *lifetimes, const char *uuid)
+vj_lifetimes_get (const VjLifetimes *lifetimes, const char *uuid)
 {
   const Entry *entry = find (lifetimes, uuid);
-  return entry != NULL ? &entry->ended : NULL;
+  return entry != NULL ? &entry->total : NULL;
+}
+
+/* Of zones that are there now; what others have used stays. */
+static void
+entry_set (const VjLifetimes *lifetimes, Entry *entry, const VjLifetime *total)
+{
+  g_strlcpy (entry->total.epoch, total->epoch, sizeof entry->total.epoch);
+  entry->total.cpu_ns = total->cpu_ns;
+  for (guint i = 0; i < lifetimes->n_now; i++)
+    {
+      entry->total.energy_uj[i] = total->energy_uj[i];
+      entry->total.static_uj[i] = total->static_uj[i];
+    }
 }
 
 void
-vj_lifetimes_note (VjLifetimes *lifetimes, const char *uuid, const VjLifetime *total, gboolean ended)
+vj_lifetimes_note (VjLifetimes *lifetimes, const char *uuid, const VjLifetime *total)
 {
   GList *link = g_hash_table_lookup (lifetimes->by_uuid, uuid);
   if (link == NULL)
@@ -143,10 +118,7 @@ vj_lifetimes_note (VjLifetimes *lifetimes, const char *uuid, const VjLifetime *t
       entry_add (lifetimes, uuid);
       link = lifetimes->order.tail;
     }
-  Entry *entry = link->data;
-  lifetime_set (&entry->total, total, lifetimes->n_now);
-  if (ended)
-    end_run (lifetimes, entry);
+  entry_set (lifetimes, link->data, total);
   g_queue_unlink (&lifetimes->order, link);
   g_queue_push_tail_link (&lifetimes->order, link);
   lifetimes->changed = TRUE;
@@ -180,14 +152,11 @@ static void
 encode_entry (const Entry *entry, const gboolean *needed, guint n_zones, GString *out)
 {
   const char *epoch = entry->total.epoch[0] != '\0' ? entry->total.epoch : "-";
-  g_string_append_printf (out, "domain %s %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, entry->uuid, epoch,
-                          entry->total.cpu_ns, entry->ended.cpu_ns);
+  g_string_append_printf (out, "domain %s %s %" G_GUINT64_FORMAT, entry->uuid, epoch, entry->total.cpu_ns);
   for (guint i = 0; i < n_zones; i++)
     if (needed[i])
-      g_string_append_printf (
-          out, " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT,
-          entry->total.energy_uj[i], entry->total.static_uj[i], entry->ended.energy_uj[i],
-          entry->ended.static_uj[i]);
+      g_string_append_printf (out, " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, entry->total.energy_uj[i],
+                              entry->total.static_uj[i]);
   g_string_append_c (out, '\n');
 }
 
@@ -210,6 +179,34 @@ encode (const VjLifetimes *lifetimes)
   return out;
 }
 
+/* Some file systems (XFS) have an empty file after a power failure where a name was replaced and nobody asked for
+ * the bytes to be written. */
+static gpointer
+sync_file (gpointer data)
+{
+  VjLifetimes *lifetimes = data;
+  const int fd = open (lifetimes->path, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0)
+    {
+      fdatasync (fd);
+      close (fd);
+    }
+  g_atomic_int_set (&lifetimes->synced, 1);
+  return NULL;
+}
+
+/* One at a time: what a hung disk is asked to write is not asked for again. */
+static void
+start_sync (VjLifetimes *lifetimes)
+{
+  if (lifetimes->syncing != NULL && !g_atomic_int_get (&lifetimes->synced))
+    return;
+  if (lifetimes->syncing != NULL)
+    g_thread_join (lifetimes->syncing);
+  g_atomic_int_set (&lifetimes->synced, 0);
+  lifetimes->syncing = g_thread_try_new ("lifetimes", sync_file, lifetimes, NULL);
+}
+
 gboolean
 vj_lifetimes_save (VjLifetimes *lifetimes, GError **error)
 {
@@ -221,6 +218,7 @@ vj_lifetimes_save (VjLifetimes *lifetimes, GError **error)
   if (!vj_file_replace (lifetimes->dir, NAME, text->str, text->len, 0600, error))
     return FALSE;
   lifetimes->changed = FALSE;
+  start_sync (lifetimes);
   return TRUE;
 }
 
@@ -281,14 +279,12 @@ take_zone (Words *words, Entry *entry, guint zone)
 {
   entry->total.energy_uj[zone] = take_u64 (words, NUMBER_MAX);
   entry->total.static_uj[zone] = take_u64 (words, entry->total.energy_uj[zone]);
-  entry->ended.energy_uj[zone] = take_u64 (words, entry->total.energy_uj[zone]);
-  entry->ended.static_uj[zone] = take_u64 (words, entry->ended.energy_uj[zone]);
 }
 
 static gboolean
 decode_entry (VjLifetimes *lifetimes, const GArray *columns, const char *line)
 {
-  g_auto (GStrv) split = g_strsplit (line, " ", (gint)(columns->len * 4 + 6));
+  g_auto (GStrv) split = g_strsplit (line, " ", (gint)(columns->len * 2 + 5));
   Words words = { .next = split, .ok = TRUE };
   if (strcmp (take_word (&words), "domain") != 0)
     return FALSE;
@@ -301,9 +297,7 @@ decode_entry (VjLifetimes *lifetimes, const GArray *columns, const char *line)
     epoch = "";
   words.ok = words.ok && strlen (epoch) <= VJ_SESSION_LENGTH;
   g_strlcpy (entry->total.epoch, epoch, sizeof entry->total.epoch);
-  g_strlcpy (entry->ended.epoch, epoch, sizeof entry->ended.epoch);
   entry->total.cpu_ns = take_u64 (&words, NUMBER_MAX);
-  entry->ended.cpu_ns = take_u64 (&words, entry->total.cpu_ns);
   for (guint i = 0; i < columns->len; i++)
     take_zone (&words, entry, g_array_index (columns, guint, i));
   return words.ok && *words.next == NULL;
@@ -327,13 +321,12 @@ decode (VjLifetimes *lifetimes, const char *text)
 static void
 begin_anew (VjLifetimes *lifetimes, const char *reason, char **ret_problem)
 {
-  g_autofree char *path = g_build_filename (lifetimes->dir, NAME, NULL);
-  g_autofree char *aside = g_strconcat (path, ".bad", NULL);
+  g_autofree char *aside = g_strconcat (lifetimes->path, ".bad", NULL);
   forget_all (lifetimes);
-  g_rename (path, aside);
+  g_rename (lifetimes->path, aside);
   *ret_problem = g_strdup_printf ("%s cannot be continued (%s); it is kept as %s, and domains' counters that "
                                   "last for ever start anew",
-                                  path, reason, aside);
+                                  lifetimes->path, reason, aside);
 }
 
 static void
@@ -361,6 +354,7 @@ vj_lifetimes_open (const char *state_dir, const char *const *zone_ids, char **re
     }
   VjLifetimes *lifetimes = g_new0 (VjLifetimes, 1);
   lifetimes->dir = g_strdup (state_dir);
+  lifetimes->path = g_build_filename (state_dir, NAME, NULL);
   lifetimes->zones = g_ptr_array_new_with_free_func (g_free);
   lifetimes->by_uuid = g_hash_table_new (g_str_hash, g_str_equal);
   for (guint i = 0; zone_ids[i] != NULL; i++)
@@ -375,9 +369,12 @@ vj_lifetimes_free (VjLifetimes *lifetimes)
 {
   if (lifetimes == NULL)
     return;
+  if (lifetimes->syncing != NULL)
+    g_thread_join (lifetimes->syncing);
   forget_all (lifetimes);
   g_hash_table_unref (lifetimes->by_uuid);
   g_ptr_array_unref (lifetimes->zones);
+  g_free (lifetimes->path);
   g_free (lifetimes->dir);
   g_free (lifetimes);
 }

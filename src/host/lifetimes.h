@@ -22,18 +22,13 @@ VjLifetimes *vj_lifetimes_open (const char *state_dir, const char *const *zone_i
                                 GError **error);
 void vj_lifetimes_free (VjLifetimes *lifetimes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLifetimes, vj_lifetimes_free)
-/* What a run that begins now adds to: all runs before it, summed. What was noted last counts as ended from now on, whether
- * its run was told to have ended or died with the host. NULL: nothing is known. Valid until the next call that changes the
- * book. */
-const VjLifetime *vj_lifetimes_get (VjLifetimes *lifetimes, const char *uuid);
-/* What a run adds to that goes on now after an earlier agent noted it (its account was restored): the runs that ended before
- * it. NULL: nothing is known. */
-const VjLifetime *vj_lifetimes_resume (const VjLifetimes *lifetimes, const char *uuid);
-/* total: of all runs up to now, the present one included. ended: the present run is over, and the next one adds to this;
- * else it is a note for the case that the host dies, and replaces the last one. */
-void vj_lifetimes_note (VjLifetimes *lifetimes, const char *uuid, const VjLifetime *total, gboolean ended);
+/* What a run that begins now adds to: all runs before it, summed; of one that was never told to be over, because the host
+ * died, what was noted last. NULL: nothing is known. Valid until the next call that changes the book. */
+const VjLifetime *vj_lifetimes_get (const VjLifetimes *lifetimes, const char *uuid);
+/* total: of all runs up to now, the present one included; replaces the last note. */
+void vj_lifetimes_note (VjLifetimes *lifetimes, const char *uuid, const VjLifetime *total);
 void vj_lifetimes_forget (VjLifetimes *lifetimes, const char *uuid);
 /* Writes what has changed, if anything has: atomically, whole or not at all. At most VJ_LIFETIMES_MAX domains are kept, the
- * longest unused (that is, not noted) go first. */
+ * longest unused (that is, not noted) go first. Does not wait for the disk: a thread does. */
 #define VJ_LIFETIMES_MAX 10000
 gboolean vj_lifetimes_save (VjLifetimes *lifetimes, GError **error);
