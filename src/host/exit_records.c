@@ -26,6 +26,8 @@
 /* A new filter takes a microsecond for each pid. Where an agent comes to a host with more domains than this, the first tick
  * makes it, once. */
 #define FILTER_AT_ONCE 200
+/* Of every request, one at a time; what the kernel sends unasked has none. */
+#define SEQUENCE 1
 
 struct VjExitRecords
 {
@@ -62,7 +64,7 @@ static gboolean
 send_request (int fd, guint16 family, guint8 command, guint16 type, const void *payload, gsize length)
 {
   Request request = {
-    .header = { .nlmsg_type = family, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+    .header = { .nlmsg_type = family, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK, .nlmsg_seq = SEQUENCE },
     .generic = { .cmd = command, .version = 1 },
     .attribute = { .nla_type = type, .nla_len = (guint16)(sizeof (struct nlattr) + length) },
   };
@@ -72,17 +74,24 @@ send_request (int fd, guint16 family, guint8 command, guint16 type, const void *
   return send (fd, &request, request.header.nlmsg_len, 0) == (gssize)request.header.nlmsg_len;
 }
 
-/* The kernel answers while it takes the request: what there is to read is there. 0 or an errno. */
+/* The kernel answers while it takes the request: what there is to read is there. It may stand behind exit records, since
+ * the kernel forgets a listener that has closed its socket only when it next fails to reach it: until then a socket that gets
+ * the same address (the pid, as a rule) hears what that one asked for. 0 or an errno. */
 static int
 take_answer (int fd, char *answer, gsize size, gsize *ret_length)
 {
-  const gssize length = recv (fd, answer, size, MSG_DONTWAIT);
   struct nlmsghdr header;
+  gssize length = 0;
   int code = 0;
 
-  if (length < (gssize)sizeof header)
-    return length < 0 ? errno : EPROTO;
-  memcpy (&header, answer, sizeof header);
+  do
+    {
+      length = recv (fd, answer, size, MSG_DONTWAIT);
+      if (length < (gssize)sizeof header)
+        return length < 0 ? errno : EPROTO;
+      memcpy (&header, answer, sizeof header);
+    }
+  while (header.nlmsg_seq != SEQUENCE);
   *ret_length = (gsize)length;
   if (header.nlmsg_type != NLMSG_ERROR)
     return 0;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -268,6 +269,27 @@ counts_what_is_lost (void **state)
                  clock_ns (CLOCK_THREAD_CPUTIME_ID) - before_ns);
 }
 
+/* What a listener of the same address asked for, and the kernel has not forgotten yet, is no answer. */
+static void
+opens_again_while_others_exit (void **state)
+{
+  const pid_t storm = fork ();
+
+  if (storm == 0)
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+  while (storm == 0)
+    {
+      const pid_t child = fork ();
+      if (child == 0)
+        _exit (0);
+      waitpid (child, NULL, 0);
+    }
+  for (guint i = 0; i < 300; i++)
+    vj_exit_records_free (open_records ());
+  kill (storm, SIGKILL);
+  assert_int_equal (waitpid (storm, NULL, 0), storm);
+}
+
 static void
 says_why_it_cannot_open (void **state)
 {
@@ -298,6 +320,7 @@ main (void)
     cmocka_unit_test (is_not_moved_by_a_storm),
     cmocka_unit_test (follows_very_many),
     cmocka_unit_test (counts_what_is_lost),
+    cmocka_unit_test (opens_again_while_others_exit),
     cmocka_unit_test (says_why_it_cannot_open),
   };
   g_autoptr (GError) error = NULL;
