@@ -145,6 +145,16 @@ class Install(Staged):
             "usr/share/virtjoule/selinux/virtjoule.fc", "usr/share/virtjoule/selinux/virtjoule.te"})
         self.assertTrue(os.access(self.root / "usr/share/virtjoule/hooks/proxmox-hookscript", os.X_OK))
 
+    def test_documented_places(self):
+        """As they are where the build is installed as README says."""
+        named = [(page.name, place) for page in (SOURCE / "README.md", *DOCS.iterdir()) if page.suffix != ".svg"
+                 for place in re.findall(r"(?:/[\w.-]+)*/share/virtjoule(?:/[\w-][\w.-]*\w)*", page.read_text())]
+        self.assertGreater(len(named), 5)
+        for page, place in named:
+            with self.subTest(page=page, place=place):
+                self.assertTrue(place.startswith("/usr/local/"))
+                self.assertTrue((self.root / "usr" / place.removeprefix("/usr/local/")).exists())
+
     def test_settings_survive(self):
         settings = self.root / "etc/virtjoule/virtjouled.conf"
         settings.write_text("[agent]\ninterval = 2s\n")
