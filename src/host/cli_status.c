@@ -61,6 +61,22 @@ put_guests (JsonObject *status, GString *text)
 }
 
 static void
+put_managers (JsonObject *status, GString *text)
+{
+  JsonNode *node = json_object_get_member (status, "managers");
+  JsonArray *managers = node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  for (guint i = 0; managers != NULL && i < json_array_get_length (managers); i++)
+    {
+      JsonNode *element = json_array_get_element (managers, i);
+      const char *name = JSON_NODE_HOLDS_VALUE (element) ? json_node_get_string (element) : NULL;
+      g_autofree char *shown = vj_cli_printable (name != NULL ? name : "");
+      g_string_append_printf (text, "%s%s", i == 0 ? "Managers:  " : ", ", shown);
+    }
+  if (managers != NULL)
+    g_string_append_c (text, '\n');
+}
+
+static void
 put_agent (JsonObject *status, GString *text)
 {
   JsonObject *ticks = vj_cli_json_object (status, "ticks");
@@ -83,6 +99,7 @@ put_agent (JsonObject *status, GString *text)
       vj_cli_json_u64 (counters, "rejected"), vj_cli_json_u64 (counters, "gaps"),
       vj_cli_json_u64 (counters, "failures"));
   g_string_append_printf (text, "libvirt:   %s%s\n", uri, no_libvirt ? "" : connection);
+  put_managers (status, text);
   put_guests (status, text);
   g_string_append_printf (text, "Domains:   " U64 "\n", vj_cli_json_u64 (status, "domains"));
   for_each (status, "zones", put_static, text);

@@ -62,7 +62,7 @@ open_source (const VjConfig *config, GError **error)
       g_propagate_error (error, g_steal_pointer (&local));
       return NULL;
     }
-  g_message ("no energy meter (%s); figures are estimated from CPU time", local->message);
+  g_message ("%s; until then figures are estimated from CPU time", local->message);
   return vj_source_model_open (config->roots.procfs, config->model_idle_uw, config->model_full_uw, error);
 }
 
