@@ -46,7 +46,7 @@ struct Job
   VjLibvirtConnection *connection;
   void (*run) (Job *job);        /* in a worker thread */
   void (*done) (const Job *job); /* in the main thread, unless the connection was closed meanwhile */
-  GPtrArray *uuids;
+  GPtrArray *keys;
   GArray *findings;
   char *error;
 };
@@ -87,7 +87,7 @@ job_free (gpointer data)
 {
   Job *job = data;
 
-  g_clear_pointer (&job->uuids, g_ptr_array_unref);
+  g_clear_pointer (&job->keys, g_ptr_array_unref);
   g_array_unref (job->findings);
   g_free (job->error);
   connection_unref (job->connection);
@@ -104,7 +104,7 @@ run_job (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 }
 
 static void start_job (VjLibvirtConnection *connection, void (*run) (Job *), void (*done) (const Job *),
-                       GPtrArray *uuids);
+                       GPtrArray *keys);
 
 static void run_close (Job *job);
 
@@ -122,7 +122,7 @@ job_done (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-start_job (VjLibvirtConnection *connection, void (*run) (Job *), void (*done) (const Job *), GPtrArray *uuids)
+start_job (VjLibvirtConnection *connection, void (*run) (Job *), void (*done) (const Job *), GPtrArray *keys)
 {
   g_autoptr (GTask) task = g_task_new (NULL, NULL, job_done, NULL);
   Job *job = g_new0 (Job, 1);
@@ -130,7 +130,7 @@ start_job (VjLibvirtConnection *connection, void (*run) (Job *), void (*done) (c
   job->connection = connection_ref (connection);
   job->run = run;
   job->done = done;
-  job->uuids = uuids;
+  job->keys = keys;
   job->findings = g_array_new (FALSE, TRUE, sizeof (VjLibvirtFinding));
   g_array_set_clear_func (job->findings, finding_clear);
   connection->busy = TRUE;
@@ -390,19 +390,20 @@ describe (const VjLibvirtConnection *connection, virDomainPtr domain, VjLibvirtF
 static void
 run_fetch (Job *job)
 {
-  for (guint i = 0; i < job->uuids->len; i++)
+  for (guint i = 0; i < job->keys->len; i++)
     {
-      const char *uuid = g_ptr_array_index (job->uuids, i);
-      virDomainPtr domain = virDomainLookupByUUIDString (job->connection->handle, uuid);
-      VjLibvirtFinding finding = { .id = -1,
-                                   .known = !domain && virGetLastErrorCode () == VIR_ERR_NO_DOMAIN };
+      const char *key = g_ptr_array_index (job->keys, i);
+      const gboolean named = key[0] == ':';
+      virDomainPtr domain = named ? virDomainLookupByName (job->connection->handle, key + 1)
+                                  : virDomainLookupByUUIDString (job->connection->handle, key);
+      VjLibvirtFinding finding = { .id = -1 };
 
-      g_strlcpy (finding.info.uuid, uuid, sizeof finding.info.uuid);
+      finding.known = !named && !domain && virGetLastErrorCode () == VIR_ERR_NO_DOMAIN;
+      g_strlcpy (finding.info.uuid, named ? "" : key, sizeof finding.info.uuid);
+      if (domain && virDomainGetUUIDString (domain, finding.info.uuid) == 0)
+        describe (job->connection, domain, &finding);
       if (domain)
-        {
-          describe (job->connection, domain, &finding);
-          virDomainFree (domain);
-        }
+        virDomainFree (domain);
       g_array_append_val (job->findings, finding);
     }
 }
@@ -492,7 +493,7 @@ vj_libvirt_connection_list (VjLibvirtConnection *connection)
 }
 
 void
-vj_libvirt_connection_fetch (VjLibvirtConnection *connection, GPtrArray *uuids)
+vj_libvirt_connection_fetch (VjLibvirtConnection *connection, GPtrArray *keys)
 {
-  start_job (connection, run_fetch, done_fetch, uuids);
+  start_job (connection, run_fetch, done_fetch, keys);
 }

@@ -52,5 +52,6 @@ void vj_libvirt_connection_close_and_wait (VjLibvirtConnection *connection, guin
 gboolean vj_libvirt_connection_is_busy (const VjLibvirtConnection *connection);
 /* All domains that run. */
 void vj_libvirt_connection_list (VjLibvirtConnection *connection);
-/* uuids: strings, taken over. */
-void vj_libvirt_connection_fetch (VjLibvirtConnection *connection, GPtrArray *uuids);
+/* keys: strings, taken over: UUIDs, or ":NAME". What libvirt does not know by its name is not known in any way. Of a domain
+ * that is being started, libvirt answers once QEMU is about to run. */
+void vj_libvirt_connection_fetch (VjLibvirtConnection *connection, GPtrArray *keys);

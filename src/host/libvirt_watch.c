@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/libvirt_watch.h"
 
+#include "common/clock.h"
+#include "common/units.h"
 #include "host/libvirt_connection.h"
+#include "host/pidfile_watch.h"
 
 #define RESCAN_S          60
 #define RETRY_MIN_S       1
 #define RETRY_MAX_S       30
 #define CLOSE_MS          300 /* of the 2 s that SIGTERM may take */
 #define DOMAINS_PER_FETCH 32  /* bounds what one answer adds to one iteration of the main loop */
+#define POKE_GAP_US       (200 * VJ_US_PER_MS)
+/* A start whose pid file has come and that libvirt cannot tell of yet is asked for so often, unless too many start at once:
+ * an event will tell of it later. */
+#define START_LOOKS   5
+#define START_LOOK_MS 200
+#define STARTS_MAX    1024
 
 struct VjLibvirtWatch
 {
@@ -17,15 +26,21 @@ struct VjLibvirtWatch
   gpointer user_data;
   VjLibvirtConnection *connection; /* NULL while waiting for the next attempt */
   GHashTable *known;               /* UUID -> ID of the run: told to be present, and not yet absent */
-  GHashTable *dirty;               /* UUIDs of which something happened since they were last asked for */
-  GHashTable *undefined;           /* UUIDs to forget once they do not run */
-  gboolean connected;              /* the first list has come */
+  GHashTable *dirty;  /* UUIDs, and :NAMEs, of which something happened since they were last asked for */
+  GHashTable *starts; /* :NAME -> looks left: its pid file came, and it has not been told with its process */
+  GHashTable *undefined; /* UUIDs to forget once they do not run */
+  gboolean connected;    /* the first list has come */
   gboolean list_due;
   gboolean listed_due;
   char *complaint; /* each is made once */
   guint retry_s;
   guint retry_source;
   guint rescan_source;
+  guint poke_source;
+  guint start_source;
+  guint64 poked_us; /* when the last poke was a look */
+  VjPoll *poll;
+  VjPidfileWatch *pid_files; /* NULL: events alone tell of a start */
 };
 
 static void open_connection (VjLibvirtWatch *watch);
@@ -40,17 +55,17 @@ id_pointer (int id)
 static void
 ask_for_some (VjLibvirtWatch *watch)
 {
-  GPtrArray *uuids = g_ptr_array_new_with_free_func (g_free);
+  GPtrArray *keys = g_ptr_array_new_with_free_func (g_free);
   GHashTableIter iter;
-  gpointer uuid;
+  gpointer key;
 
   g_hash_table_iter_init (&iter, watch->dirty);
-  while (uuids->len < DOMAINS_PER_FETCH && g_hash_table_iter_next (&iter, &uuid, NULL))
+  while (keys->len < DOMAINS_PER_FETCH && g_hash_table_iter_next (&iter, &key, NULL))
     {
-      g_ptr_array_add (uuids, uuid);
+      g_ptr_array_add (keys, key);
       g_hash_table_iter_steal (&iter);
     }
-  vj_libvirt_connection_fetch (watch->connection, uuids);
+  vj_libvirt_connection_fetch (watch->connection, keys);
 }
 
 /* Asks the next question, if there is one and no other is pending. Events that come meanwhile add up to one. */
@@ -237,6 +252,15 @@ on_listed (const VjLibvirtFinding *findings, guint n_findings, const char *error
 }
 
 static void
+end_start (VjLibvirtWatch *watch, const VjDomainInfo *info)
+{
+  g_autofree char *key = g_strconcat (":", info->name, NULL);
+
+  if (info->pid != 0)
+    g_hash_table_remove (watch->starts, key);
+}
+
+static void
 on_fetched (const VjLibvirtFinding *findings, guint n_findings, gpointer user_data)
 {
   VjLibvirtWatch *watch = user_data;
@@ -253,6 +277,7 @@ on_fetched (const VjLibvirtFinding *findings, guint n_findings, gpointer user_da
           continue;
         }
       g_hash_table_replace (watch->known, g_strdup (info->uuid), id_pointer (findings[i].id));
+      end_start (watch, info);
       watch->listener->present (info, watch->user_data);
     }
   proceed (watch);
@@ -275,9 +300,85 @@ look_again (VjLibvirtWatch *watch)
   proceed (watch);
 }
 
-static gboolean
-on_rescan (gpointer watch)
+static void
+look_at_start (VjLibvirtWatch *watch, const char *key)
 {
+  if (!watch->connection)
+    return;
+  g_hash_table_add (watch->dirty, g_strdup (key));
+  proceed (watch);
+}
+
+static gboolean
+on_start_due (gpointer data)
+{
+  VjLibvirtWatch *watch = data;
+  GHashTableIter iter;
+  gpointer key;
+  gpointer left;
+
+  g_hash_table_iter_init (&iter, watch->starts);
+  while (g_hash_table_iter_next (&iter, &key, &left))
+    {
+      look_at_start (watch, key);
+      if (GPOINTER_TO_UINT (left) > 1)
+        g_hash_table_iter_replace (&iter, GUINT_TO_POINTER (GPOINTER_TO_UINT (left) - 1));
+      else
+        g_hash_table_iter_remove (&iter);
+    }
+  if (g_hash_table_size (watch->starts) > 0)
+    return G_SOURCE_CONTINUE;
+  watch->start_source = 0;
+  return G_SOURCE_REMOVE;
+}
+
+static void
+look_at_known (VjLibvirtWatch *watch)
+{
+  GHashTableIter iter;
+  gpointer uuid;
+
+  g_hash_table_iter_init (&iter, watch->known);
+  while (watch->connected && g_hash_table_iter_next (&iter, &uuid, NULL))
+    g_hash_table_add (watch->dirty, g_strdup (uuid));
+}
+
+/* QEMU has been forked, and libvirt tells of it only when its guest is about to run: seconds later, perhaps. */
+static void
+on_pid_file (const char *name, gpointer user_data)
+{
+  VjLibvirtWatch *watch = user_data;
+
+  if (!name)
+    look_at_known (watch);
+  if (!name || g_hash_table_size (watch->starts) >= STARTS_MAX)
+    {
+      vj_libvirt_watch_poke (watch);
+      return;
+    }
+  g_autofree char *key = g_strconcat (":", name, NULL);
+  look_at_start (watch, key);
+  g_hash_table_insert (watch->starts, g_steal_pointer (&key), GUINT_TO_POINTER (START_LOOKS));
+  if (!watch->start_source)
+    watch->start_source = g_timeout_add (START_LOOK_MS, on_start_due, watch);
+}
+
+static void
+open_pid_files (VjLibvirtWatch *watch)
+{
+  watch->poll = watch->roots.libvirt_rundir ? vj_poll_new (NULL, NULL) : NULL;
+  if (watch->poll)
+    watch->pid_files =
+        vj_pidfile_watch_new (watch->poll, watch->roots.libvirt_rundir, on_pid_file, watch, NULL);
+}
+
+static gboolean
+on_rescan (gpointer data)
+{
+  VjLibvirtWatch *watch = data;
+
+  if (watch->pid_files)
+    vj_pidfile_watch_retry (watch->pid_files);
   look_again (watch);
   return G_SOURCE_CONTINUE;
 }
@@ -302,7 +403,9 @@ vj_libvirt_watch_new (const char *uri, const VjRoots *roots, const VjDomainListe
   watch->known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   watch->dirty = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   watch->undefined = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  watch->starts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   watch->retry_s = RETRY_MIN_S;
+  open_pid_files (watch);
   watch->rescan_source = g_timeout_add_seconds (RESCAN_S, on_rescan, watch);
   open_connection (watch);
   return watch;
@@ -315,21 +418,52 @@ vj_libvirt_watch_free (VjLibvirtWatch *watch)
     return;
   g_clear_handle_id (&watch->retry_source, g_source_remove);
   g_source_remove (watch->rescan_source);
+  g_clear_handle_id (&watch->poke_source, g_source_remove);
+  g_clear_handle_id (&watch->start_source, g_source_remove);
+  vj_pidfile_watch_free (watch->pid_files);
+  vj_poll_free (watch->poll);
   if (watch->connection)
     vj_libvirt_connection_close_and_wait (watch->connection, CLOSE_MS);
   g_hash_table_unref (watch->known);
   g_hash_table_unref (watch->dirty);
   g_hash_table_unref (watch->undefined);
+  g_hash_table_unref (watch->starts);
   g_free (watch->complaint);
   g_free (watch->uri);
   vj_roots_clear (&watch->roots);
   g_free (watch);
 }
 
+static gboolean
+on_poke_due (gpointer data)
+{
+  VjLibvirtWatch *watch = data;
+
+  watch->poke_source = 0;
+  watch->poked_us = vj_clock_monotonic_us ();
+  look_again (watch);
+  return G_SOURCE_REMOVE;
+}
+
+/* The first is a look at once; those that follow closely are one together. */
+static void
+schedule_look (VjLibvirtWatch *watch)
+{
+  const guint64 now_us = vj_clock_monotonic_us ();
+  const guint64 due_us = watch->poked_us + POKE_GAP_US;
+
+  if (watch->poke_source)
+    return;
+  if (watch->poked_us == 0 || due_us <= now_us)
+    on_poke_due (watch);
+  else
+    watch->poke_source = g_timeout_add ((guint)((due_us - now_us) / VJ_US_PER_MS), on_poke_due, watch);
+}
+
 void
 vj_libvirt_watch_poke (VjLibvirtWatch *watch)
 {
-  look_again (watch);
+  schedule_look (watch);
   if (!watch->retry_source || watch->retry_s == RETRY_MIN_S)
     return;
   g_source_remove (watch->retry_source);

@@ -33,8 +33,9 @@ vj_qemu_scan_free (VjQemuScan *scan)
   g_free (scan);
 }
 
-guint
-vj_qemu_scan_vmid (const char *file_name)
+/* The VMID of a pid file's name, "VMID.pid"; 0: another file's. */
+static guint
+vmid_of (const char *file_name)
 {
   const gsize length = strlen (file_name);
 
@@ -75,7 +76,7 @@ look_at_pid_files (VjQemuScan *scan)
 
   while (directory != NULL && (name = g_dir_read_name (directory)) != NULL)
     {
-      const guint vmid = vj_qemu_scan_vmid (name);
+      const guint vmid = vmid_of (name);
 
       if (vmid != 0)
         look_at_vmid (scan, vmid);

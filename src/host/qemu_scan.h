@@ -21,5 +21,3 @@ VjQemuScan *vj_qemu_scan_new (const VjQemuRules *rules);
 void vj_qemu_scan_free (VjQemuScan *scan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjQemuScan, vj_qemu_scan_free)
 void vj_qemu_scan_run (VjQemuScan *scan);
-/* The VMID of a pid file's name, "VMID.pid"; 0: another file's. */
-guint vj_qemu_scan_vmid (const char *file_name);

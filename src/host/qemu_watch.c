@@ -4,11 +4,12 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/units.h"
+#include "host/pidfile_watch.h"
 #include "host/proxmox_conf.h"
-#include "host/qemu_rundir.h"
 #include "host/qemu_scan.h"
 
 #include <gio/gio.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #define RESCAN_S 10
@@ -34,9 +35,9 @@ struct VjQemuWatch
   const VjDomainListener *listener;
   gpointer user_data;
 
-  GHashTable *by_pid; /* pid -> Machine, owned */
-  GHashTable *by_id;  /* char* (in Machine) -> Machine */
-  VjQemuRundir *rundir;
+  GHashTable *by_pid;        /* pid -> Machine, owned */
+  GHashTable *by_id;         /* char* (in Machine) -> Machine */
+  VjPidfileWatch *pid_files; /* NULL: not Proxmox's */
 
   VjQemuScan *next; /* what the next look is asked; NULL: nothing */
   gboolean scanning;
@@ -405,8 +406,8 @@ next_scan (VjQemuWatch *watch)
 static void
 look_at_all (VjQemuWatch *watch)
 {
-  if (watch->rundir != NULL)
-    vj_qemu_rundir_retry (watch->rundir);
+  if (watch->pid_files != NULL)
+    vj_pidfile_watch_retry (watch->pid_files);
   next_scan (watch)->all = TRUE;
   schedule (watch);
 }
@@ -414,13 +415,14 @@ look_at_all (VjQemuWatch *watch)
 /* --- the whole --- */
 
 static void
-on_pid_file (guint vmid, gpointer user_data)
+on_pid_file (const char *name, gpointer user_data)
 {
   VjQemuWatch *watch = user_data;
+  const guint vmid = name != NULL ? vj_qemu_vmid (name, strlen (name)) : 0;
 
-  if (vmid == 0)
+  if (name == NULL)
     next_scan (watch)->all = TRUE;
-  else
+  else if (vmid != 0)
     g_hash_table_add (next_scan (watch)->vmids, GUINT_TO_POINTER (vmid));
   schedule (watch);
 }
@@ -464,8 +466,8 @@ vj_qemu_watch_new (const VjQemuWatchOptions *options, const VjRoots *roots, VjPo
   watch->by_pid = g_hash_table_new_full (NULL, NULL, NULL, machine_free);
   watch->by_id = g_hash_table_new (g_str_hash, g_str_equal);
   if (watch->rules.rundir != NULL)
-    watch->rundir = vj_qemu_rundir_new (poll, watch->rules.rundir, on_pid_file, watch, error);
-  if (watch->rules.rundir != NULL && watch->rundir == NULL)
+    watch->pid_files = vj_pidfile_watch_new (poll, watch->rules.rundir, on_pid_file, watch, error);
+  if (watch->rules.rundir != NULL && watch->pid_files == NULL)
     return NULL;
   watch->rescan_source = g_timeout_add_seconds (RESCAN_S, on_rescan, watch);
   look_at_all (watch);
@@ -479,7 +481,7 @@ vj_qemu_watch_free (VjQemuWatch *watch)
     return;
   g_clear_handle_id (&watch->scan_source, g_source_remove);
   g_clear_handle_id (&watch->rescan_source, g_source_remove);
-  g_clear_pointer (&watch->rundir, vj_qemu_rundir_free);
+  g_clear_pointer (&watch->pid_files, vj_pidfile_watch_free);
   g_clear_pointer (&watch->next, vj_qemu_scan_free);
   g_clear_pointer (&watch->by_id, g_hash_table_unref);
   g_clear_pointer (&watch->by_pid, g_hash_table_unref);

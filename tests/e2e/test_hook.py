@@ -36,12 +36,15 @@ DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{uuid}</uuid><descripti
 <readonly/></disk><memballoon model='none'/></devices></domain>"""
 # What the end of QEMU may use after its exit record, or before the last look of this test.
 SLACK_NS = 200_000_000
+# Of the start. What is missing is at most what QEMU used before libvirt answered, where an interval ended in that time.
+START_BILLED = 0.8
 
 
 class Domain:
     """Uses one CPU as soon as its firmware is through."""
 
-    def __init__(self, work, name, description=""):
+    def __init__(self, work, name, *options, description=""):
+        self.options = options
         self.name = f"vjtest-{os.getpid()}-{name}"
         self.uuid = str(uuid.uuid4())
         disk = os.path.join(work, f"{name}.img")
@@ -52,7 +55,7 @@ class Domain:
             out.write(DOMAIN.format(name=self.name, uuid=self.uuid, disk=disk, description=description))
 
     def __enter__(self):
-        virsh("create", self.file)
+        virsh("create", self.file, *self.options)
         return self
 
     def __exit__(self, *_):
@@ -130,8 +133,8 @@ class HookTest(unittest.TestCase):
         shutil.rmtree(os.path.join(self.work, "state"), ignore_errors=True)
         os.makedirs(os.path.join(self.work, "run"))
 
-    def agent(self, config="[agent]\ncounter-lifetime = forever\n"):
-        return Agent(self.work, "--interval", "500ms", sysfs=self.simulator.root, config=config)
+    def agent(self, config="[agent]\ncounter-lifetime = forever\n", interval="500ms"):
+        return Agent(self.work, "--interval", interval, sysfs=self.simulator.root, config=config)
 
     def test_agent_absent(self):
         with Domain(self.work, "absent") as domain:
@@ -259,6 +262,27 @@ class HookTest(unittest.TestCase):
             self.assertGreater(sum(counted.values()), 0)
             for zone in agent.status()["zones"]:
                 self.assertEqual(zone["attributed_uj"] + zone["host_uj"] + zone["static_uj"], zone["measured_uj"], zone)
+
+    def start_paused(self, agent, name):
+        """What QEMU used to start, of which nothing else is added as long as its guest does not run, and what was billed."""
+        with Domain(self.work, name, "--paused") as domain, open(os.path.join(domain.cgroup(), "cpu.stat"), "rb") as stat:
+            seen = []
+
+            def settled():
+                seen.append((usage_ns(stat.fileno()), agent.list().get(domain.uuid, {}).get("cpu_ns", 0)))
+                return len(seen) > 3 and seen[-1] == seen[-4] and seen[-1][1] > 0
+            vjtest.wait_until(settled, "the paused domain uses nothing", interval=0.15)
+            return seen[-1]
+
+    def test_start_is_billed(self):
+        """Whatever the tick's place in it: the shortest interval ends several times while QEMU starts."""
+        with self.agent(interval="100ms") as agent:
+            starts = [self.start_paused(agent, f"start{i}") for i in range(4)]
+        for used, billed in starts:
+            print(f"\nQEMU used {used / 1e6:.1f} ms to start; {(used - billed) / 1e6:.1f} ms were missed", end="", flush=True)
+        used, billed = (sum(column) for column in zip(*starts))
+        self.assertLessEqual(billed, used)
+        self.assertGreater(billed, used * START_BILLED)
 
     def test_end_is_billed(self):
         self.assert_end_is_billed(False, "exact", "completed")

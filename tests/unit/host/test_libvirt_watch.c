@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -497,6 +498,73 @@ channel_and_pid_are_told (void **state)
   test_child_stop (pid, socket);
 }
 
+/* The domain ran before, and nothing else happens to it. */
+static void
+await_pid_file (Fixture *fixture, const char *file)
+{
+  g_autofree char *text = NULL;
+  g_autofree char *event = NULL;
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
+
+  text = g_strdup_printf ("%d", pid);
+  event = g_strdup_printf ("present named libvirt running pid=%d", pid);
+  tempdir_write (fixture->root, file, text);
+  wait_for (fixture, event);
+  test_child_stop (pid, socket);
+}
+
+static void
+pid_file_is_a_look_without_an_event (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *uri = write_hypervisor (fixture);
+
+  watch (fixture, uri);
+  wait_for (fixture, "present named libvirt running pid=0");
+  wait_for (fixture, "listed");
+  await_pid_file (fixture, "named.pid");
+}
+
+static void
+rundir_may_come_later_and_be_replaced (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *uri = write_hypervisor (fixture);
+  g_autofree char *rundir = g_build_filename (fixture->root, "run", NULL);
+  g_autofree char *away = g_build_filename (fixture->root, "away", NULL);
+
+  fixture->roots.libvirt_rundir = rundir;
+  watch (fixture, uri);
+  wait_for (fixture, "present named libvirt running pid=0");
+  wait_for (fixture, "listed");
+  await_pid_file (fixture, "run/named.pid");
+  assert_int_equal (rename (rundir, away), 0);
+  await_pid_file (fixture, "run/named.pid");
+}
+
+static void
+pid_files_of_no_domain_are_nothing (void **state)
+{
+  static const char *const odd[] = { ".pid", "pid", "a.pid.new", ":.pid", UUID_A ".pid", "a .pid" };
+  Fixture *fixture = *state;
+
+  watch (fixture, "test:///default");
+  wait_for (fixture, "listed");
+  for (gsize i = 0; i < G_N_ELEMENTS (odd); i++)
+    tempdir_write (fixture->root, odd[i], "1");
+  for (guint i = 0; i < 1500; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("start-%u.pid", i);
+
+      tempdir_write (fixture->root, name, "1");
+    }
+  settle (fixture);
+  assert_none (fixture, "present start");
+  assert_none (fixture, "present a");
+  assert_none (fixture, "absent");
+}
+
 static void
 connecting_is_tried_again (void **state)
 {
@@ -556,6 +624,9 @@ main (void)
     watch_test (settings_follow_the_metadata),
     watch_test (poke_is_a_look_without_an_event),
     watch_test (channel_and_pid_are_told),
+    watch_test (pid_file_is_a_look_without_an_event),
+    watch_test (rundir_may_come_later_and_be_replaced),
+    watch_test (pid_files_of_no_domain_are_nothing),
     watch_test (connecting_is_tried_again),
     watch_test (freed_watch_is_silent),
   };
