@@ -453,6 +453,7 @@ snapshot_guests (const VjAgent *agent, VjSnapshot *snapshot)
   snapshot->guest_socket_open = agent->guest_socket != NULL;
   if (agent->guest_socket != NULL)
     snapshot->guest_socket = *vj_guest_socket_counts (agent->guest_socket);
+  snapshot->hook_notes = agent->watchers != NULL ? vj_watchers_notes (agent->watchers) : 0;
   snapshot->exit_records = agent->exits != NULL;
   memcpy (snapshot->endings, vj_domains_endings (agent->domains), sizeof snapshot->endings);
 }

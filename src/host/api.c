@@ -321,6 +321,7 @@ vj_api_status_json (const VjSnapshot *snapshot)
   put_managers (json, snapshot);
   put_guest_socket (json, snapshot);
   put_endings (json, snapshot);
+  put_u64 (json, "hook_notes", snapshot->hook_notes);
   put_bool (json, "exit_records", snapshot->exit_records);
   put_u64 (json, "domains", snapshot->domains->len);
   g_string_append (json, "}\n");

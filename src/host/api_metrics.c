@@ -203,6 +203,8 @@ put_agent (VjMetrics *metrics, const VjSnapshot *snapshot)
   put_one_u64 (metrics, "virtjoule_ticks_skipped_total", "counter",
                "Deadlines that became part of a longer interval.", snapshot->ticks_skipped);
   put_endings (metrics, snapshot);
+  put_one_u64 (metrics, "virtjoule_hook_notes_total", "counter", "Notes of hooks that were taken.",
+               snapshot->hook_notes);
   put_guest_socket (metrics, snapshot);
   put_one_u64 (metrics, "virtjoule_libvirt_connected", "gauge", "1 while connected to libvirt.",
                snapshot->libvirt_connected ? 1 : 0);

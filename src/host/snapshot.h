@@ -75,6 +75,7 @@ typedef struct
   gboolean guest_socket_open;
   VjGuestSocketCounts guest_socket;
   guint64 endings[VJ_N_ENDINGS];
+  guint64 hook_notes;    /* that hooks left, and the agent took */
   gboolean exit_records; /* the kernel gives them */
   GPtrArray *domains;    /* of VjDomainSnapshot, sorted by name, then id */
 } VjSnapshot;

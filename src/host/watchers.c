@@ -38,6 +38,7 @@ struct VjWatchers
   VjQemuWatch *proxmox;
   VjQemuWatch *qemu;
   VjNotes *notes;
+  guint64 n_notes;
 };
 
 static void
@@ -121,11 +122,21 @@ static const VjDomainListener listener = { .present = on_present,
                                            .listed = on_listed,
                                            .connection = on_connection };
 
-/* A hook says that something happens: whatever it was, a look at what is there now tells. */
+/* A hook says that something happens: whatever it was, a look at what its manager has now tells. Plain QEMU has no hooks, and
+ * is looked at by the way. However many notes come, a watcher looks five times a second at most. */
 static void
 on_note (const char *manager, const char *event, const char *subject, gpointer user_data)
 {
-  vj_watchers_poke (user_data, 0);
+  VjWatchers *watchers = user_data;
+  const gboolean is_libvirts = strcmp (manager, watchers->tellers[LIBVIRT].manager) == 0;
+  if (event[0] != '\0')
+    watchers->n_notes++;
+  if (is_libvirts && watchers->libvirt != NULL)
+    vj_libvirt_watch_poke (watchers->libvirt);
+  if (!is_libvirts && watchers->proxmox != NULL)
+    vj_qemu_watch_poke (watchers->proxmox, 0);
+  if (watchers->qemu != NULL)
+    vj_qemu_watch_poke (watchers->qemu, 0);
 }
 
 /* --- opening --- */
@@ -253,8 +264,12 @@ vj_watchers_poke (VjWatchers *watchers, int pid)
     vj_qemu_watch_poke (watchers->proxmox, pid);
   if (watchers->qemu != NULL)
     vj_qemu_watch_poke (watchers->qemu, pid);
-  if (watchers->libvirt != NULL && pid == 0)
-    vj_libvirt_watch_poke (watchers->libvirt);
+}
+
+guint64
+vj_watchers_notes (const VjWatchers *watchers)
+{
+  return watchers->n_notes;
 }
 
 gboolean

@@ -15,6 +15,9 @@ VjWatchers *vj_watchers_new (const VjConfig *config, VjPoll *poll, VjDomains *do
 /* Iterates the main loop for a while (vj_libvirt_watch_free ()). */
 void vj_watchers_free (VjWatchers *watchers);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjWatchers, vj_watchers_free)
-/* Somebody who is nobody's QEMU as yet has connected as pid; 0: look at everything. */
+/* Somebody who is nobody's QEMU as yet has connected as pid. libvirt is not asked: a start is in its directory of pid files
+ * before QEMU can connect. */
 void vj_watchers_poke (VjWatchers *watchers, int pid);
+/* Notes of hooks that have been seen one by one (host/notes.h). */
+guint64 vj_watchers_notes (const VjWatchers *watchers);
 gboolean vj_watchers_libvirt_connected (const VjWatchers *watchers);

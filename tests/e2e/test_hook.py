@@ -172,6 +172,7 @@ class HookTest(unittest.TestCase):
                     vjtest.wait_until(lambda: domain.uuid in agent.list(), "the agent sees the start")
                     vjtest.wait_until(lambda: before.uuid not in agent.list(), "the agent sees the end")
                     vjtest.wait_until(lambda: not os.listdir(NOTES), "the notes are taken")
+                    self.assertGreaterEqual(agent.status()["hook_notes"], 3)
             finally:
                 agent.process.send_signal(signal.SIGCONT)
 

@@ -122,6 +122,7 @@ snapshot_new (void)
   snapshot->endings[VJ_ENDING_EXACT] = 21;
   snapshot->endings[VJ_ENDING_COMPLETED] = 22;
   snapshot->endings[VJ_ENDING_UNKNOWN] = 23;
+  snapshot->hook_notes = 24;
   add_zone (snapshot, "package-0", -1,
             &(VjZoneTotals){ 1000 * J + 3, 500 * J + 1, 300 * J + 2, 200 * J, 5 * J, 20 * J }, TRUE);
   add_zone (snapshot, "core", 0, &(VjZoneTotals){ 600 * J, 400 * J, 200 * J, 0, 0, 0 }, TRUE);
