@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define PID_STAT_MAX 4096
@@ -83,4 +84,15 @@ vj_process_is_alive (const VjProcess *process)
     ready = poll (&poll_fd, 1, 0);
   while (ready < 0 && errno == EINTR);
   return ready == 0;
+}
+
+int
+vj_process_peer_pid (int fd)
+{
+  struct ucred credentials;
+  socklen_t length = sizeof credentials;
+
+  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0)
+    return 0;
+  return credentials.pid;
 }

@@ -17,3 +17,7 @@ VjProcess *vj_process_open (const char *procfs, int pid, GError **error);
 void vj_process_free (VjProcess *process);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjProcess, vj_process_free)
 gboolean vj_process_is_alive (const VjProcess *process);
+
+/* The process at the other end of a unix socket when it connected (SO_PEERCRED); it may have exited since. 0 if the kernel
+ * does not say, or it is of another pid namespace. */
+int vj_process_peer_pid (int fd);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/process.h"
 #include "host/connector.h"
 
 struct VjChannel
@@ -259,17 +260,6 @@ on_event (int fd, guint32 events, gpointer user_data)
     arm (channel);
 }
 
-static int
-peer_pid (int fd)
-{
-  struct ucred credentials;
-  socklen_t length = sizeof credentials;
-
-  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0)
-    return 0;
-  return credentials.pid;
-}
-
 /* Takes over fd. The newline ends whatever the guest's reader had of a line from the connection before. */
 static void
 begin (VjChannel *channel, int fd)
@@ -283,7 +273,7 @@ begin (VjChannel *channel, int fd)
     }
   channel->armed = EPOLLIN;
   channel->status.state = VJ_CHANNEL_WAITING;
-  channel->status.peer_pid = peer_pid (fd);
+  channel->status.peer_pid = vj_process_peer_pid (fd);
 }
 
 void

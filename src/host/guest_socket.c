@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/process.h"
 
 /* Of asm-generic/socket.h, since Linux 6.5. */
 #ifndef SO_PEERPIDFD
@@ -40,17 +41,6 @@ arm (VjGuestSocket *socket, gboolean armed)
 }
 
 /* --- who is there --- */
-
-static int
-peer_pid (int fd)
-{
-  struct ucred credentials;
-  socklen_t length = sizeof credentials;
-
-  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0)
-    return 0;
-  return credentials.pid; /* 0: not of our pid namespace */
-}
 
 static gboolean
 is_readable (int fd)
@@ -89,7 +79,7 @@ is_peer_alive (int fd)
 static void
 receive (VjGuestSocket *socket, int fd)
 {
-  const int pid = peer_pid (fd);
+  const int pid = vj_process_peer_pid (fd);
 
   if (pid > 0 && is_peer_alive (fd) && socket->func (fd, pid, socket->user_data))
     {
