@@ -40,6 +40,17 @@ class Scope:
             with open(f"{self.path}/cgroup.procs", "w", encoding="ascii") as out:
                 out.write("0")
 
+    @contextlib.contextmanager
+    def helper(self):
+        """A busy process beside QEMU, as swtpm and virtiofsd are there; nothing where there is no scope."""
+        process = subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=self.enter) if self.exists else None
+        try:
+            yield
+        finally:
+            if process is not None:
+                process.kill()
+                process.wait()
+
     def remove(self):
         for path in (self.path, self.slice):  # the slice goes with its last scope
             with contextlib.suppress(OSError):
