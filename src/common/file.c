@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define NUMBER_MAX 128
+#define LARGE      (1 << 20)
 
 int
 vj_file_open (const char *root, const char *relative, GError **error)
@@ -74,6 +75,17 @@ vj_file_pread_u64 (int fd, guint64 *ret_value, GError **error)
   return FALSE;
 }
 
+/* How much to read at most. The kernel does not know the length of what it generates; that of a file on a disk spares an
+ * allocation of the whole of a large limit. */
+static gsize
+room_for (int fd, gsize limit)
+{
+  struct stat status;
+  const gboolean is_stored = limit >= LARGE && fstat (fd, &status) == 0 && S_ISREG (status.st_mode);
+
+  return is_stored ? MIN (limit, (gsize)status.st_size) : limit;
+}
+
 char *
 vj_file_read (const char *root, const char *relative, gsize limit, gsize *ret_length, GError **error)
 {
@@ -84,8 +96,9 @@ vj_file_read (const char *root, const char *relative, gsize limit, gsize *ret_le
   if (fd < 0)
     return NULL;
 
-  text = g_malloc (limit + 1);
-  const gboolean done = vj_file_pread (fd, text, limit + 1, &length, error);
+  const gsize room = room_for (fd, limit);
+  text = g_malloc (room + 1);
+  const gboolean done = vj_file_pread (fd, text, room + 1, &length, error);
   close (fd);
   if (!done)
     {
