@@ -75,7 +75,7 @@ class Hooked(unittest.TestCase):
         if self.shell[0].endswith("busybox"):
             wait_for(lambda: any(section[2].get("args", "").endswith(MARK) for section in parse(self.config())), "args")
             return None
-        wait_for(self.log.exists, "the background's report")
+        wait_for(lambda: self.log.exists() and self.log.read_text().endswith("\n"), "the background's report")
         return self.log.read_text()
 
     def config(self):
