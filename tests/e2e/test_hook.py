@@ -189,17 +189,13 @@ class HookTest(unittest.TestCase):
             self.assertEqual(domain.pid(), pid)
 
     def wait_billed(self, agent, domain):
-        """CPU time that the book of lifetimes has for the domain, once its end is in the book."""
-        def look():
-            if domain.uuid in agent.list():
-                return None
-            with open(os.path.join(self.work, "state/lifetimes"), encoding="ascii") as book:
-                for line in book:
-                    words = line.split()
-                    if words[:2] == ["domain", domain.uuid] and words[3] == words[4]:
-                        return int(words[3])
-            return None
-        return vjtest.wait_until(look, "the domain's end is in the book")
+        """CPU time that the book of lifetimes has for the domain, once its last sample has been settled: by the tick that
+        follows its end."""
+        vjtest.wait_until(lambda: domain.uuid not in agent.list(), "the agent sees the end")
+        ended = agent.status()["ticks"]["count"]
+        vjtest.wait_until(lambda: agent.status()["ticks"]["count"] > ended + 1, "the end is settled")
+        with open(os.path.join(self.work, "state/lifetimes"), encoding="ascii") as book:
+            return next(int(line.split()[3]) for line in book if line.startswith(f"domain {domain.uuid} "))
 
     def follow_to_the_end(self, agent, domain, remove_cgroup):
         """Destroys the domain. Returns the last reading of its cgroup, whether it could be read when QEMU had exited, and what
