@@ -127,8 +127,10 @@ put_channel (GString *json, const VjDomainSnapshot *domain)
         put_null (json, "lag_us");
       put_u64 (json, "frames_sent", channel->frames_sent);
       put_u64 (json, "frames_skipped", channel->frames_skipped);
+      put_u64 (json, "frames_unencodable", channel->frames_unencodable);
       put_u64 (json, "hellos", channel->hellos);
       put_u64 (json, "lines_dropped", channel->lines_dropped);
+      put_u64 (json, "floods", channel->floods);
     }
   g_string_append_c (json, '}');
 }

@@ -70,6 +70,23 @@ put_domain_channels (VjMetrics *metrics, const VjSnapshot *snapshot)
 }
 
 static void
+put_channel_faults (VjMetrics *metrics, const VjSnapshot *snapshot)
+{
+  vj_metrics_family (metrics, "virtjoule_channel_faults_total", "counter",
+                     "Connections given up because the guest flooded them (flood), and readings that did not "
+                     "fit into a frame (unencodable).");
+  for (guint i = 0; i < snapshot->domains->len; i++)
+    {
+      const VjDomainSnapshot *domain = domain_at (snapshot, i);
+      if (!domain->has_channel)
+        continue;
+      vj_metrics_u64 (metrics, domain->channel.floods, DOMAIN_LABELS (domain), "fault", "flood", NULL);
+      vj_metrics_u64 (metrics, domain->channel.frames_unencodable, DOMAIN_LABELS (domain), "fault",
+                      "unencodable", NULL);
+    }
+}
+
+static void
 put_zone_energy (VjMetrics *metrics, const VjSnapshot *snapshot)
 {
   vj_metrics_family (metrics, "virtjoule_zone_energy_joules_total", "counter",
@@ -220,6 +237,7 @@ vj_api_metrics (const VjSnapshot *snapshot)
   put_domain_static (metrics, snapshot);
   put_domain_cpu (metrics, snapshot);
   put_domain_channels (metrics, snapshot);
+  put_channel_faults (metrics, snapshot);
   put_zone_energy (metrics, snapshot);
   put_zone_static (metrics, snapshot);
   put_zone_health (metrics, snapshot);

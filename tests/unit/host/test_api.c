@@ -71,8 +71,10 @@ add_domains (VjSnapshot *snapshot)
                                      .acked_monotonic_us = 1,
                                      .frames_sent = 17,
                                      .frames_skipped = 2,
+                                     .frames_unencodable = 8,
                                      .hellos = 3,
-                                     .lines_dropped = 4 };
+                                     .lines_dropped = 4,
+                                     .floods = 9 };
   open->channel_lag_us = 1000250;
 
   VjDomainSnapshot *waiting =
