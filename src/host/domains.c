@@ -243,9 +243,9 @@ vj_domains_absent (VjDomains *domains, const char *id)
 void
 vj_domains_ending (VjDomains *domains, const char *id)
 {
-  const VjDomain *domain = g_hash_table_lookup (domains->by_id, id);
+  VjDomain *domain = g_hash_table_lookup (domains->by_id, id);
   if (domain != NULL && domain->run != NULL)
-    vj_domain_run_sample (domain->run, 0);
+    vj_domain_sample (domain, 0);
 }
 
 void
@@ -305,7 +305,7 @@ vj_domains_read_usage (VjDomains *domains, guint64 elapsed_us)
       if (domain->run == NULL && domain->wanted_pid == 0)
         find_process (domain);
       if (domain->run != NULL)
-        vj_domain_run_sample (domain->run, elapsed_us);
+        vj_domain_sample (domain, elapsed_us);
     }
 }
 

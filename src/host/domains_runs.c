@@ -195,6 +195,16 @@ keep_scopes_apart (VjDomain *domain)
     vj_domain_run_leave_scope (domain->run, 0);
 }
 
+/* One whose scope has vanished may be found in another's. */
+void
+vj_domain_sample (VjDomain *domain, guint64 since_us)
+{
+  const guint64 scope = vj_domain_run_scope (domain->run);
+  vj_domain_run_sample (domain->run, since_us);
+  if (vj_domain_run_scope (domain->run) != scope)
+    keep_scopes_apart (domain);
+}
+
 static gboolean
 begin_to_measure (VjDomain *domain, const VjRunMark *from)
 {

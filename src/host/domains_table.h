@@ -61,6 +61,8 @@ gboolean vj_domain_hold (VjDomain *domain, int pid, guint64 start_us);
 void vj_domain_apply_settings (VjDomain *domain, VjSettingOrigin ret_origin[VJ_N_SETTINGS]);
 /* Bills the process that it holds, if it is to be measured. from: vj_domain_run_measure (). FALSE: it cannot be read. */
 gboolean vj_domain_begin_run (VjDomain *domain, const VjRunMark *from);
+/* Adds what its run used since the last sample. */
+void vj_domain_sample (VjDomain *domain, guint64 since_us);
 /* After the last sample, the process is let go. is_ending: the process has ended, or is about to. */
 void vj_domain_end_run (VjDomain *domain, gboolean is_ending);
 guint64 vj_domain_shown_energy (const VjDomain *domain);

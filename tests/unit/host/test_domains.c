@@ -303,6 +303,33 @@ test_two_in_one_scope_are_read_by_their_processes (void **state)
     qemu_stop (all[i]);
 }
 
+/* Moved by hand, once its own scope has gone. */
+static void
+test_a_process_that_is_moved_into_anothers_scope_is_not_billed_for_it (void **state)
+{
+  g_autoptr (Bed) bed = bed_new (*state, FALSE);
+  Qemu moved = qemu_start (bed, "1-a", 0), other = qemu_start (bed, "2-b", 0);
+  g_autofree char *cgroup = g_strdup_printf ("proc/%d/cgroup", moved.pid);
+  tell (bed, "qemu", "qemu-1", &moved);
+  tell (bed, "qemu", "qemu-2", &other);
+  tick (bed);
+  tempdir_write (bed->root, moved.cpu_stat, "nothing\n");
+  tempdir_write (bed->root, cgroup, "0::/machine/qemu-2-b.libvirt-qemu/emulator\n");
+  tick (bed);
+  tick (bed);
+  use_cpu (bed, &other, 4 * SECOND);
+  tick (bed);
+  assert_int_equal (show (bed), 2);
+  for (guint i = 0; i < 2; i++)
+    {
+      const VjDomainSnapshot *domain = g_ptr_array_index (bed->shown, i);
+      assert_string_equal (domain->usage, "process");
+      assert_true (domain->cpu_ns < VJ_NS_PER_S);
+    }
+  qemu_stop (&moved);
+  qemu_stop (&other);
+}
+
 /* --- settings --- */
 
 static void
@@ -605,6 +632,7 @@ main (void)
     tempdir_unit_test (test_a_process_goes_to_whom_has_the_better_right_to_it),
     tempdir_unit_test (test_what_only_an_earlier_agent_knew_is_let_go_once_all_is_told),
     tempdir_unit_test (test_two_in_one_scope_are_read_by_their_processes),
+    tempdir_unit_test (test_a_process_that_is_moved_into_anothers_scope_is_not_billed_for_it),
     tempdir_unit_test (test_settings_apply_live),
     tempdir_unit_test (test_an_unmeasured_domain_is_nobody_elses),
     tempdir_unit_test (test_a_domains_own_static_policy),
