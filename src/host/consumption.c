@@ -15,6 +15,7 @@ struct VjConsumption
   const VjMachine *machine;
   VjUsage *cpu;
   guint64 cpu_ns;
+  guint64 alone_ns;         /* of the process alone, when cpu_ns was read */
   VjMemoryUsage *memory;    /* NULL: not needed, or not readable */
   guint64 memory_bytes;     /* when it was last read */
   guint64 memory_age_us;    /* since then */
@@ -45,6 +46,14 @@ open_memory (VjConsumption *consumption, const VjRoots *roots, int pid)
   consumption->memory_age_us = (guint64)pid * VJ_US_PER_S % MEMORY_PERIOD_US;
 }
 
+/* Where it cannot be told, nothing is left to complete. */
+static void
+note_alone (VjConsumption *consumption)
+{
+  if (!vj_usage_read_process (consumption->cpu, &consumption->alone_ns, NULL))
+    consumption->alone_ns = G_MAXUINT64;
+}
+
 VjConsumption *
 vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GError **error)
 {
@@ -53,6 +62,7 @@ vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GE
   consumption->cpu = vj_usage_open (roots, pid, error);
   if (consumption->cpu == NULL || !vj_usage_read (consumption->cpu, &consumption->cpu_ns, error))
     return NULL;
+  note_alone (consumption);
   if (vj_machine_shares_memory (machine))
     open_memory (consumption, roots, pid);
   open_packages (consumption, roots, pid);
@@ -80,7 +90,9 @@ vj_consumption_cpu_ns (const VjConsumption *consumption)
 void
 vj_consumption_set_cpu_ns (VjConsumption *consumption, guint64 cpu_ns)
 {
+  const guint64 back_ns = consumption->cpu_ns - MIN (consumption->cpu_ns, cpu_ns);
   consumption->cpu_ns = cpu_ns;
+  consumption->alone_ns -= MIN (consumption->alone_ns, back_ns);
 }
 
 VjScopeKind
@@ -148,18 +160,20 @@ vj_consumption_sample (VjConsumption *consumption, VjAccount *account, guint64 e
   guint64 cpu_ns = 0;
   if (!vj_usage_read (consumption->cpu, &cpu_ns, NULL))
     return FALSE;
+  note_alone (consumption);
   add_cpu (consumption, account, cpu_ns);
   add_memory (consumption, account, elapsed_us);
   return TRUE;
 }
 
-/* What is read in a scope holds helpers too, so that less than the process alone used may be left to add; what is left is
- * the process's own all the same. */
+/* A scope need not hold all that the process has ever used, and it holds helpers too: only what the process has used since
+ * the last sample is sure to be left. Of helpers' part of it nobody knows. */
 gboolean
-vj_consumption_complete (VjConsumption *consumption, VjAccount *account, guint64 cpu_ns)
+vj_consumption_complete (VjConsumption *consumption, VjAccount *account, guint64 alone_ns)
 {
-  if (cpu_ns <= consumption->cpu_ns)
+  if (alone_ns <= consumption->alone_ns)
     return FALSE;
-  add_cpu (consumption, account, cpu_ns);
+  add_cpu (consumption, account, consumption->cpu_ns + alone_ns - consumption->alone_ns);
+  consumption->alone_ns = alone_ns;
   return TRUE;
 }

@@ -27,6 +27,6 @@ const char *vj_consumption_split (const VjConsumption *consumption);
 /* Adds what was used since the last sample to account. elapsed_us: since the last tick. FALSE: CPU time cannot be read
  * (the process or its cgroup has vanished), and nothing was added. */
 gboolean vj_consumption_sample (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us);
-/* The process has exited and can no longer be read, and cpu_ns is what it used in all its life by another source: adds
+/* The process has exited and can no longer be read, and alone_ns is what it used in all its life by another source: adds
  * what was not yet added of it. FALSE: that is nothing. */
-gboolean vj_consumption_complete (VjConsumption *consumption, VjAccount *account, guint64 cpu_ns);
+gboolean vj_consumption_complete (VjConsumption *consumption, VjAccount *account, guint64 alone_ns);

@@ -17,8 +17,9 @@ struct VjUsage
 {
   VjScopeKind kind;
   int pid;
-  int fd; /* of the cgroup's file; -1: the process's clock */
-  clockid_t clock;
+  int fd;          /* of the cgroup's file; -1: none */
+  clockid_t clock; /* the process's */
+  int no_clock;    /* why there is none; 0: there is */
   guint64 last_ns;
 };
 
@@ -57,11 +58,16 @@ read_cgroup (const VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
   return FALSE;
 }
 
-static gboolean
-read_process (const VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
+gboolean
+vj_usage_read_process (const VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
 {
   struct timespec time;
 
+  if (usage->no_clock)
+    {
+      vj_error_set_errno (error, usage->no_clock, "process %d has no CPU clock", usage->pid);
+      return FALSE;
+    }
   if (clock_gettime (usage->clock, &time) < 0)
     {
       /* EINVAL is what the kernel says of a clock whose process has gone. */
@@ -78,7 +84,7 @@ vj_usage_read (VjUsage *usage, guint64 *ret_cpu_ns, GError **error)
 {
   guint64 cpu_ns = 0;
   const gboolean done =
-      usage->fd >= 0 ? read_cgroup (usage, &cpu_ns, error) : read_process (usage, &cpu_ns, error);
+      usage->fd >= 0 ? read_cgroup (usage, &cpu_ns, error) : vj_usage_read_process (usage, &cpu_ns, error);
 
   if (!done)
     return FALSE;
@@ -120,21 +126,15 @@ VjUsage *
 vj_usage_open (const VjRoots *roots, int pid, GError **error)
 {
   g_autoptr (VjUsage) usage = g_new0 (VjUsage, 1);
-  int failure;
 
   usage->pid = pid;
   usage->fd = -1;
+  usage->no_clock = clock_getcpuclockid (pid, &usage->clock);
   if (open_cgroup (usage, roots))
     return g_steal_pointer (&usage);
 
   usage->kind = VJ_SCOPE_PROCESS;
-  failure = clock_getcpuclockid (pid, &usage->clock);
-  if (failure)
-    {
-      vj_error_set_errno (error, failure, "process %d has no CPU clock", pid);
-      return NULL;
-    }
-  return g_steal_pointer (&usage);
+  return vj_usage_read_process (usage, &usage->last_ns, error) ? g_steal_pointer (&usage) : NULL;
 }
 
 void

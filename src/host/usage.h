@@ -23,3 +23,5 @@ VjScopeKind vj_usage_kind (const VjUsage *usage);
 guint64 vj_usage_scope (const VjUsage *usage);
 /* Cumulative CPU time. One system call. GONE when the scope or the process has vanished. Never decreases. */
 gboolean vj_usage_read (VjUsage *usage, guint64 *ret_cpu_ns, GError **error);
+/* Of the process alone, whatever scope it is in, as of now. */
+gboolean vj_usage_read_process (const VjUsage *usage, guint64 *ret_cpu_ns, GError **error);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/consumption.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/units.h"
+#include "tempdir.h"
+
+/* This process, in a control group that the test writes. */
+
+#define SCOPE "/machine/qemu-1-a.libvirt-qemu"
+#define EPOCH "00112233445566aa"
+
+static guint64
+used_ns (void)
+{
+  struct timespec time;
+  assert_int_equal (clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &time), 0);
+  return (guint64)time.tv_sec * VJ_NS_PER_S + (guint64)time.tv_nsec;
+}
+
+static VjLedger *
+ledger_new (void)
+{
+  VjZone zone;
+  VjLedger *ledger = vj_ledger_new ();
+  assert_true (vj_zone_init (&zone, "package-0", NULL, -1));
+  vj_ledger_add_zone (ledger, &zone, 0);
+  return ledger;
+}
+
+typedef struct
+{
+  VjLedger *ledger;
+  VjMachine *machine;
+  VjAccount *account;
+  VjConsumption *consumption;
+  guint64 around_ns; /* how exactly it is known when that was opened */
+  guint64 opened_ns; /* at the latest */
+} Bed;
+
+/* cpu_stat NULL: in no scope. */
+static Bed
+bed_new (const char *root, const char *cpu_stat)
+{
+  Bed bed = { .ledger = ledger_new () };
+  g_autofree char *procfs = g_build_filename (root, "proc", NULL);
+  g_autofree char *cgroupfs = g_build_filename (root, "cgroup", NULL);
+  g_autofree char *cgroup = g_strdup_printf ("proc/%d/cgroup", getpid ());
+  const VjRoots roots = { .procfs = procfs, .cgroupfs = cgroupfs, .sysfs = (char *)root };
+  tempdir_write (root, "proc/stat", "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\n");
+  tempdir_write (root, "cgroup/cgroup.controllers", "cpu\n");
+  tempdir_write (root, "cgroup" SCOPE "/cpu.stat", cpu_stat != NULL ? cpu_stat : "");
+  tempdir_write (root, cgroup, "0::" SCOPE "/emulator\n");
+  bed.machine = vj_machine_open (&roots, bed.ledger, TRUE, NULL);
+  bed.account = vj_ledger_open (bed.ledger, EPOCH);
+  const guint64 before_ns = used_ns ();
+  bed.consumption = vj_consumption_open (&roots, bed.machine, getpid (), NULL);
+  bed.opened_ns = used_ns ();
+  bed.around_ns = bed.opened_ns - before_ns;
+  assert_non_null (bed.consumption);
+  assert_int_equal (vj_consumption_kind (bed.consumption), cpu_stat != NULL ? VJ_SCOPE_V2 : VJ_SCOPE_PROCESS);
+  return bed;
+}
+
+static void
+bed_clear (Bed *bed)
+{
+  vj_consumption_free (bed->consumption);
+  vj_machine_free (bed->machine);
+  vj_ledger_free (bed->ledger);
+}
+
+static guint64
+billed_ns (const Bed *bed)
+{
+  return vj_account_usage_ns (bed->account);
+}
+
+/* What the process used before it came to its scope, and what others used in that, are no part of its last interval. */
+static void
+check_completed (const char *root, const char *cpu_stat)
+{
+  Bed bed = bed_new (root, cpu_stat);
+  assert_true (vj_consumption_complete (bed.consumption, bed.account, bed.opened_ns + 7 * VJ_NS_PER_S));
+  assert_in_range (billed_ns (&bed), 7 * VJ_NS_PER_S, 7 * VJ_NS_PER_S + bed.around_ns);
+  assert_false (vj_consumption_complete (bed.consumption, bed.account, bed.opened_ns + 6 * VJ_NS_PER_S));
+
+  const guint64 before_ns = used_ns ();
+  assert_true (vj_consumption_sample (bed.consumption, bed.account, 0));
+  const guint64 around_ns = used_ns () - before_ns;
+  const guint64 sampled_ns = billed_ns (&bed);
+  assert_true (vj_consumption_complete (bed.consumption, bed.account, before_ns + 3 * VJ_NS_PER_S));
+  assert_in_range (billed_ns (&bed), sampled_ns + 3 * VJ_NS_PER_S - around_ns, sampled_ns + 3 * VJ_NS_PER_S);
+  bed_clear (&bed);
+}
+
+static void
+test_completed_after_time_outside_the_scope (void **state)
+{
+  while (used_ns () < 50 * VJ_NS_PER_US * 1000)
+    ;
+  check_completed (*state, "usage_usec 1000\n");
+}
+
+static void
+test_completed_where_others_used_the_scope (void **state)
+{
+  check_completed (*state, "usage_usec 3600000000\n");
+}
+
+/* One that was born in this interval. */
+static void
+test_completed_from_zero (void **state)
+{
+  Bed bed = bed_new (*state, NULL);
+  vj_consumption_set_cpu_ns (bed.consumption, 0);
+  assert_true (vj_consumption_complete (bed.consumption, bed.account, bed.opened_ns + VJ_NS_PER_S));
+  assert_in_range (billed_ns (&bed), bed.opened_ns + VJ_NS_PER_S - bed.around_ns,
+                   bed.opened_ns + VJ_NS_PER_S);
+  bed_clear (&bed);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    tempdir_unit_test (test_completed_after_time_outside_the_scope),
+    tempdir_unit_test (test_completed_where_others_used_the_scope),
+    tempdir_unit_test (test_completed_from_zero),
+  };
+  return cmocka_run_group_tests_name ("consumption", tests, NULL, NULL);
+}
