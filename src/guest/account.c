@@ -5,7 +5,8 @@
 
 #include "common/error.h"
 
-#define GROUP "reader"
+#define GROUP    "reader"
+#define KEY_SIZE 16
 
 static guint64
 saturating_add (guint64 a, guint64 b)
@@ -97,17 +98,40 @@ has_core_or_uncore (const VjFrame *frame, int package)
   return FALSE;
 }
 
+/* Where among the recent ones it stands, or the place of the oldest, which is forgotten. */
+static guint
+recent_index (const VjAccount *account, const char *epoch)
+{
+  guint i = 0;
+
+  while (i < VJ_ACCOUNT_RECENT_MAX - 1 && strcmp (account->recent[i], epoch) != 0)
+    i++;
+  return i;
+}
+
+/* told_uj: the last E of the epoch that begins; 0: it is new. */
+static void
+zone_enter_epoch (VjAccountZone *zone, guint index, guint64 told_uj)
+{
+  zone->base_uj = saturating_add (zone->base_uj, zone->last_uj);
+  memmove (zone->recent_uj + 1, zone->recent_uj, index * sizeof zone->recent_uj[0]);
+  zone->recent_uj[0] = zone->last_uj;
+  zone->last_uj = MIN (told_uj, zone->base_uj);
+  zone->base_uj -= zone->last_uj;
+}
+
 static void
 enter_epoch (VjAccount *account, const char *epoch)
 {
+  const guint index = recent_index (account, epoch);
+  const gboolean known = strcmp (account->recent[index], epoch) == 0;
+
   if (strcmp (account->epoch, epoch) == 0)
     return;
   for (gsize i = 0; i < account->n_zones; i++)
-    {
-      VjAccountZone *zone = &account->zones[i];
-      zone->base_uj = saturating_add (zone->base_uj, zone->last_uj);
-      zone->last_uj = 0;
-    }
+    zone_enter_epoch (&account->zones[i], index, known ? account->zones[i].recent_uj[index] : 0);
+  memmove (account->recent + 1, account->recent, index * sizeof account->recent[0]);
+  memcpy (account->recent[0], account->epoch, sizeof account->recent[0]);
   g_strlcpy (account->epoch, epoch, sizeof account->epoch);
 }
 
@@ -155,20 +179,36 @@ vj_account_zones (const VjAccount *account, GArray *ret_zones)
     g_array_append_val (ret_zones, account->zones[i].shown);
 }
 
+static void
+put_zone (GKeyFile *file, const VjAccountZone *zone)
+{
+  char key[KEY_SIZE];
+
+  g_key_file_set_uint64 (file, zone->id, "base_uj", zone->base_uj);
+  g_key_file_set_uint64 (file, zone->id, "last_uj", zone->last_uj);
+  for (guint i = 0; i < VJ_ACCOUNT_RECENT_MAX; i++)
+    {
+      g_snprintf (key, sizeof key, "recent_uj_%u", i);
+      g_key_file_set_uint64 (file, zone->id, key, zone->recent_uj[i]);
+    }
+}
+
 char *
 vj_account_to_text (const VjAccount *account)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
+  char key[KEY_SIZE];
 
   g_key_file_set_integer (file, GROUP, "version", 1);
   g_key_file_set_string (file, GROUP, "epoch", account->epoch);
   g_key_file_set_uint64 (file, GROUP, "generation", account->generation);
-  for (gsize i = 0; i < account->n_zones; i++)
+  for (guint i = 0; i < VJ_ACCOUNT_RECENT_MAX; i++)
     {
-      const VjAccountZone *zone = &account->zones[i];
-      g_key_file_set_uint64 (file, zone->id, "base_uj", zone->base_uj);
-      g_key_file_set_uint64 (file, zone->id, "last_uj", zone->last_uj);
+      g_snprintf (key, sizeof key, "recent_%u", i);
+      g_key_file_set_string (file, GROUP, key, account->recent[i]);
     }
+  for (gsize i = 0; i < account->n_zones; i++)
+    put_zone (file, &account->zones[i]);
   return g_key_file_to_data (file, NULL, NULL);
 }
 
@@ -179,6 +219,37 @@ parse_energy (GKeyFile *file, const char *id, const char *key, guint64 *ret_uj, 
   g_autofree char *text = g_key_file_get_value (file, id, key, error);
 
   return text != NULL && g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT64, ret_uj, error);
+}
+
+/* Those that an older reader left out are not known. */
+static gboolean
+parse_recent (VjAccountZone *zone, GKeyFile *file, const char *id, GError **error)
+{
+  char key[KEY_SIZE];
+
+  for (guint i = 0; i < VJ_ACCOUNT_RECENT_MAX; i++)
+    {
+      g_snprintf (key, sizeof key, "recent_uj_%u", i);
+      if (g_key_file_has_key (file, id, key, NULL)
+          && !parse_energy (file, id, key, &zone->recent_uj[i], error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+parse_recent_epochs (VjAccount *account, GKeyFile *file)
+{
+  char key[KEY_SIZE];
+
+  for (guint i = 0; i < VJ_ACCOUNT_RECENT_MAX; i++)
+    {
+      g_autofree char *epoch = NULL;
+
+      g_snprintf (key, sizeof key, "recent_%u", i);
+      epoch = g_key_file_get_string (file, GROUP, key, NULL);
+      g_strlcpy (account->recent[i], epoch != NULL ? epoch : "", sizeof account->recent[i]);
+    }
 }
 
 static gboolean
@@ -198,7 +269,7 @@ parse_zone (VjAccount *account, GKeyFile *file, const char *id, GError **error)
   zone->base_uj = base_uj;
   zone->last_uj = last_uj;
   zone->shown.energy_uj = saturating_add (base_uj, last_uj);
-  return TRUE;
+  return parse_recent (zone, file, id, error);
 }
 
 gboolean
@@ -219,6 +290,7 @@ vj_account_parse (VjAccount *account, const char *text, GError **error)
   if (epoch == NULL)
     return FALSE;
   g_strlcpy (account->epoch, epoch, sizeof account->epoch);
+  parse_recent_epochs (account, file);
   account->generation = g_key_file_get_uint64 (file, GROUP, "generation", NULL);
 
   g_auto (GStrv) groups = g_key_file_get_groups (file, NULL);

@@ -7,10 +7,12 @@
 #include "guest/tree.h"
 
 /* What the guest's counters show: value = base + E(epoch). A new epoch adds the old one's last E to the base, so that
- * values never go backwards; a host that sends less than before within one epoch is held at what was shown, and counted.
+ * values never go backwards; one that comes back, as where counters last for ever, takes its own out of the base again; a host that sends less than before within one epoch is held at what was shown, and counted.
  * Pure; the text form is what the reader keeps across restarts. */
 
 #define VJ_ACCOUNT_ZONES_MAX 256
+/* Epochs before the current one that are remembered: of hosts that a guest may come back to. */
+#define VJ_ACCOUNT_RECENT_MAX 4
 
 typedef enum
 {
@@ -22,17 +24,19 @@ typedef struct
 {
   char id[VJ_ZONE_ID_MAX + 1]; /* "package-0/core" */
   guint64 base_uj;
-  guint64 last_uj; /* the highest E of the current epoch */
+  guint64 last_uj;                          /* the highest E of the current epoch */
+  guint64 recent_uj[VJ_ACCOUNT_RECENT_MAX]; /* and of the ones before, which base_uj holds */
   VjTreeZone shown;
 } VjAccountZone;
 
 typedef struct
 {
   VjCorePolicy core;
-  char epoch[VJ_SESSION_LENGTH + 1]; /* "": no frame yet */
-  guint64 generation;                /* frames taken */
-  guint64 clamped;                   /* values that went backwards within an epoch */
-  guint64 ignored;                   /* zones that were one too many */
+  char epoch[VJ_SESSION_LENGTH + 1];                         /* "": no frame yet */
+  char recent[VJ_ACCOUNT_RECENT_MAX][VJ_SESSION_LENGTH + 1]; /* the ones before, newest first; "": none */
+  guint64 generation;                                        /* frames taken */
+  guint64 clamped;                                           /* values that went backwards within an epoch */
+  guint64 ignored;                                           /* zones that were one too many */
   gsize n_zones;
   VjAccountZone zones[VJ_ACCOUNT_ZONES_MAX]; /* in order of first appearance, which is their numbering */
 } VjAccount;

@@ -77,14 +77,43 @@ epochs_add_up (void **state)
     { "a", "package-0=150 package-0/core=60", "0 package-0 150; 0:0 core 60" },
     { "b", "package-0=1 package-0/core=1", "0 package-0 151; 0:0 core 61" },
     { "c", "package-0=0 package-0/core=0", "0 package-0 151; 0:0 core 61" },
-    { "a", "package-0=7 package-0/core=2",
-      "0 package-0 158; 0:0 core 63" }, /* only the current one is known */
+    { "b", "package-0=8 package-0/core=3", "0 package-0 158; 0:0 core 63" }, /* it is still known */
   };
   g_autofree VjAccount *account = g_new0 (VjAccount, 1);
 
   check_rows (account, rows, G_N_ELEMENTS (rows));
   assert_int_equal (account->generation, G_N_ELEMENTS (rows));
   assert_int_equal (account->clamped, 0);
+}
+
+/* Where counters last for ever, a guest that comes back to a host is told what it knows, and more. */
+static void
+epochs_that_come_back_count_once (void **state)
+{
+  const Row rows[] = {
+    { "a", "package-0=100", "0 package-0 100" },
+    { "b", "package-0=5 package-0/core=4", "0 package-0 105; 0:0 core 4" },
+    { "a", "package-0=103 package-0/core=9", "0 package-0 108; 0:0 core 13" },
+    { "a", "package-0=104 package-0/core=9", "0 package-0 109; 0:0 core 13" },
+    { "b", "package-0=3 package-0/core=6", "0 package-0 109; 0:0 core 15" },
+    { "c", "package-0=1", "0 package-0 110; 0:0 core 15 frozen" },
+    { "d", "package-0=1", "0 package-0 111; 0:0 core 15 frozen" },
+    { "e", "package-0=1", "0 package-0 112; 0:0 core 15 frozen" },
+    { "a", "package-0=105", "0 package-0 113; 0:0 core 15 frozen" },
+    { "f", "package-0=1", "0 package-0 114; 0:0 core 15 frozen" },
+    { "g", "package-0=1", "0 package-0 115; 0:0 core 15 frozen" },
+    { "c", "package-0=1", "0 package-0 116; 0:0 core 15 frozen" }, /* too long ago */
+  };
+  g_autofree VjAccount *account = g_new0 (VjAccount, 1);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *text = vj_account_to_text (account);
+
+      if (i > 0)
+        assert_true (vj_account_parse (account, text, NULL)); /* the reader is restarted */
+      check_rows (account, &rows[i], 1);
+    }
 }
 
 static void
@@ -171,6 +200,7 @@ a_spoilt_state_is_refused (void **state)
     "[reader]\nversion=1\n",
     "[reader]\nversion=1\nepoch=a\n[package-0]\nbase_uj=1\n",
     "[reader]\nversion=1\nepoch=a\n[package-0]\nbase_uj=1\nlast_uj=-1\n",
+    "[reader]\nversion=1\nepoch=a\n[package-0]\nbase_uj=1\nlast_uj=1\nrecent_uj_1=x\n",
     "[reader]\nversion=1\nepoch=a\n[package-0/core]\nbase_uj=1\nlast_uj=1\n",
   };
   g_autofree VjAccount *account = g_new0 (VjAccount, 1);
@@ -232,6 +262,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (epochs_add_up),
+    cmocka_unit_test (epochs_that_come_back_count_once),
     cmocka_unit_test (values_never_go_backwards),
     cmocka_unit_test (zones_keep_their_numbers),
     cmocka_unit_test (only_packages_and_their_parts_are_shown),
