@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/domains_table.h"
 
+#include <string.h>
+
 static void
 take_identity (VjDomain *domain, const VjStoredDomain *stored)
 {
@@ -13,17 +15,40 @@ take_identity (VjDomain *domain, const VjStoredDomain *stored)
   vj_domain_set_way (domain, stored->channel, FALSE);
 }
 
+/* A zone that was not there when the store was written is not in it, and must not fall when it comes back: the book of
+ * lifetimes has kept it. */
+static VjLifetime *
+restore_base (const VjDomainsOptions *options, const VjStoredDomain *stored)
+{
+  const VjLifetime *known =
+      options->lifetimes != NULL ? vj_lifetimes_get (options->lifetimes, stored->uuid) : NULL;
+  VjAccount *account = vj_ledger_find (options->run.ledger, stored->mark.epoch);
+  const guint n_zones = vj_ledger_n_zones (options->run.ledger);
+  VjLifetime *base = vj_lifetime_copy (stored->base, n_zones);
+  if (known == NULL || account == NULL || strcmp (known->epoch, stored->mark.epoch) != 0)
+    return base;
+  for (guint zone = 0; zone < n_zones; zone++)
+    {
+      if (known->energy_uj[zone] <= base->energy_uj[zone] + vj_account_energy_uj (account, zone))
+        continue;
+      base->energy_uj[zone] = known->energy_uj[zone] - vj_account_energy_uj (account, zone);
+      const guint64 static_uj =
+          known->static_uj[zone] - MIN (known->static_uj[zone], vj_account_static_uj (account, zone));
+      base->static_uj[zone] = MIN (static_uj, base->energy_uj[zone]);
+    }
+  return base;
+}
+
 /* FALSE: the run is over, or can no longer be read as it was. */
 static gboolean
 resume_run (VjDomain *domain, const VjStoredDomain *stored)
 {
-  const VjRunContext *context = &domain->table->options.run;
   VjLifetime *base = NULL;
   if (g_hash_table_contains (domain->table->by_pid, GINT_TO_POINTER (stored->pid))
       || !vj_domain_hold (domain, stored->pid, stored->start_us))
     return FALSE;
   if (stored->base != NULL)
-    base = vj_lifetime_copy (stored->base, vj_ledger_n_zones (context->ledger));
+    base = restore_base (&domain->table->options, stored);
   domain->wanted_pid = stored->pid;
   if (vj_domain_run_resume (domain->run, &stored->mark, base))
     return TRUE;
@@ -42,9 +67,11 @@ close_for_good (VjDomain *domain, const VjStoredDomain *stored)
   domain->table->endings[VJ_ENDING_UNKNOWN]++;
   if (options->lifetimes != NULL && stored->base != NULL && stored->uuid[0] != '\0')
     {
-      VjLifetime *total = vj_lifetime_sum (options->run.ledger, stored->base, account);
+      VjLifetime *base = restore_base (options, stored);
+      VjLifetime *total = vj_lifetime_sum (options->run.ledger, base, account);
       vj_lifetimes_note (options->lifetimes, stored->uuid, total);
       vj_lifetime_free (total);
+      vj_lifetime_free (base);
     }
   vj_ledger_close (options->run.ledger, account);
 }

@@ -586,6 +586,34 @@ test_counters_that_last_for_ever (void **state)
   qemu_stop (&third);
 }
 
+/* The store does not keep zones that were not there when it was written; the book does. */
+static void
+test_a_zone_that_was_not_there_goes_on_too (void **state)
+{
+  g_autoptr (Bed) bed = bed_new (*state, TRUE);
+  Qemu qemu = qemu_start (bed, "1-a", 0);
+  guint64 known_uj = 500, known_static_uj = 200, none[2] = { 0 };
+  const VjLifetime known = { "00112233445566aa", 0, &known_uj, &known_static_uj };
+  VjLifetime stored_base = { "00112233445566aa", 0, &none[0], &none[1] };
+  VjStoredDomain stored = { .id = UUID,
+                            .uuid = UUID,
+                            .manager = "libvirt",
+                            .name = (char *)"a",
+                            .pid = qemu.pid,
+                            .mark = { "00112233445566aa", 0, VJ_SCOPE_V2 },
+                            .base = &stored_base };
+  vj_lifetimes_note (bed->lifetimes, UUID, &known);
+  vj_ledger_open (bed->ledger, stored.mark.epoch);
+  assert_true (vj_domains_restore (bed->domains, &stored, FALSE));
+  assert_int_equal (only (bed)->energy_uj[0], known_uj);
+  assert_int_equal (only (bed)->static_uj[0], known_static_uj);
+  use_cpu (bed, &qemu, SECOND);
+  tick (bed);
+  vj_domains_note_lifetimes (bed->domains);
+  assert_true (vj_lifetimes_get (bed->lifetimes, UUID)->energy_uj[0] > known_uj);
+  qemu_stop (&qemu);
+}
+
 /* As Proxmox gives a VMID to another machine: what the one before used is not the next one's. */
 static void
 test_another_machine_by_the_same_id (void **state)
@@ -640,6 +668,7 @@ main (void)
     tempdir_unit_test (test_a_guest_is_told_at_its_interval_only),
     tempdir_unit_test (test_how_a_run_ended_is_known),
     tempdir_unit_test (test_counters_that_last_for_ever),
+    tempdir_unit_test (test_a_zone_that_was_not_there_goes_on_too),
     tempdir_unit_test (test_another_machine_by_the_same_id),
     tempdir_unit_test (test_a_uuid_that_stands_twice_adds_nothing_up),
   };
