@@ -12,6 +12,7 @@
 
 #include "common/units.h"
 #include "tempdir.h"
+#include "test_child.h"
 
 /* This process, in a control group that the test writes. */
 
@@ -48,12 +49,12 @@ typedef struct
 
 /* cpu_stat NULL: in no scope. */
 static Bed
-bed_new (const char *root, const char *cpu_stat)
+bed_new (const char *root, int pid, const char *cpu_stat)
 {
   Bed bed = { .ledger = ledger_new () };
   g_autofree char *procfs = g_build_filename (root, "proc", NULL);
   g_autofree char *cgroupfs = g_build_filename (root, "cgroup", NULL);
-  g_autofree char *cgroup = g_strdup_printf ("proc/%d/cgroup", getpid ());
+  g_autofree char *cgroup = g_strdup_printf ("proc/%d/cgroup", pid);
   const VjRoots roots = { .procfs = procfs, .cgroupfs = cgroupfs, .sysfs = (char *)root };
   tempdir_write (root, "proc/stat", "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\n");
   tempdir_write (root, "cgroup/cgroup.controllers", "cpu\n");
@@ -62,7 +63,7 @@ bed_new (const char *root, const char *cpu_stat)
   bed.machine = vj_machine_open (&roots, bed.ledger, TRUE, NULL);
   bed.account = vj_ledger_open (bed.ledger, EPOCH);
   const guint64 before_ns = used_ns ();
-  bed.consumption = vj_consumption_open (&roots, bed.machine, getpid (), NULL);
+  bed.consumption = vj_consumption_open (&roots, bed.machine, pid, NULL);
   bed.opened_ns = used_ns ();
   bed.around_ns = bed.opened_ns - before_ns;
   assert_non_null (bed.consumption);
@@ -88,7 +89,7 @@ billed_ns (const Bed *bed)
 static void
 check_completed (const char *root, const char *cpu_stat)
 {
-  Bed bed = bed_new (root, cpu_stat);
+  Bed bed = bed_new (root, getpid (), cpu_stat);
   assert_true (vj_consumption_complete (bed.consumption, bed.account, bed.opened_ns + 7 * VJ_NS_PER_S));
   assert_in_range (billed_ns (&bed), 7 * VJ_NS_PER_S, 7 * VJ_NS_PER_S + bed.around_ns);
   assert_false (vj_consumption_complete (bed.consumption, bed.account, bed.opened_ns + 6 * VJ_NS_PER_S));
@@ -120,11 +121,25 @@ test_completed_where_others_used_the_scope (void **state)
 static void
 test_completed_from_zero (void **state)
 {
-  Bed bed = bed_new (*state, NULL);
+  Bed bed = bed_new (*state, getpid (), NULL);
   vj_consumption_set_cpu_ns (bed.consumption, 0);
   assert_true (vj_consumption_complete (bed.consumption, bed.account, bed.opened_ns + VJ_NS_PER_S));
   assert_in_range (billed_ns (&bed), bed.opened_ns + VJ_NS_PER_S - bed.around_ns,
                    bed.opened_ns + VJ_NS_PER_S);
+  bed_clear (&bed);
+}
+
+/* What its scope told after its end was all of it. */
+static void
+test_nothing_is_left_of_a_process_that_had_gone_before_the_last_sample (void **state)
+{
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
+  Bed bed = bed_new (*state, pid, "usage_usec 1000\n");
+  test_child_stop (pid, socket);
+  assert_true (vj_consumption_sample (bed.consumption, bed.account, 0));
+  assert_false (vj_consumption_complete (bed.consumption, bed.account, 9 * VJ_NS_PER_S));
+  assert_int_equal (billed_ns (&bed), 0);
   bed_clear (&bed);
 }
 
@@ -135,6 +150,7 @@ main (void)
     tempdir_unit_test (test_completed_after_time_outside_the_scope),
     tempdir_unit_test (test_completed_where_others_used_the_scope),
     tempdir_unit_test (test_completed_from_zero),
+    tempdir_unit_test (test_nothing_is_left_of_a_process_that_had_gone_before_the_last_sample),
   };
   return cmocka_run_group_tests_name ("consumption", tests, NULL, NULL);
 }

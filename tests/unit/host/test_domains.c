@@ -255,6 +255,21 @@ test_a_process_goes_to_whom_has_the_better_right_to_it (void **state)
   qemu_stop (&qemu);
 }
 
+/* Of two with the same right, the first keeps it. */
+static void
+test_a_process_stays_with_the_first_of_one_manager (void **state)
+{
+  g_autoptr (Bed) bed = bed_new (*state, FALSE);
+  Qemu qemu = qemu_start (bed, "1-a", 0);
+  tell (bed, "qemu", "qemu-a", &qemu);
+  tell (bed, "qemu", "qemu-b", &qemu);
+  use_cpu (bed, &qemu, SECOND);
+  tick (bed);
+  assert_string_equal (only (bed)->id, "qemu-a");
+  assert_int_equal (cpu_s (bed), 1);
+  qemu_stop (&qemu);
+}
+
 static void
 test_what_only_an_earlier_agent_knew_is_let_go_once_all_is_told (void **state)
 {
@@ -586,7 +601,7 @@ test_counters_that_last_for_ever (void **state)
   qemu_stop (&third);
 }
 
-/* The store does not keep zones that were not there when it was written; the book does. */
+/* The store does not keep zones that were not there when it was written; the book does, of the same epoch. */
 static void
 test_a_zone_that_was_not_there_goes_on_too (void **state)
 {
@@ -594,6 +609,7 @@ test_a_zone_that_was_not_there_goes_on_too (void **state)
   Qemu qemu = qemu_start (bed, "1-a", 0);
   guint64 known_uj = 500, known_static_uj = 200, none[2] = { 0 };
   const VjLifetime known = { "00112233445566aa", 0, &known_uj, &known_static_uj };
+  const VjLifetime other = { "ffffffffffffffff", 0, &known_uj, &known_static_uj };
   VjLifetime stored_base = { "00112233445566aa", 0, &none[0], &none[1] };
   VjStoredDomain stored = { .id = UUID,
                             .uuid = UUID,
@@ -602,6 +618,13 @@ test_a_zone_that_was_not_there_goes_on_too (void **state)
                             .pid = qemu.pid,
                             .mark = { "00112233445566aa", 0, VJ_SCOPE_V2 },
                             .base = &stored_base };
+  vj_lifetimes_note (bed->lifetimes, UUID, &other);
+  vj_ledger_open (bed->ledger, stored.mark.epoch);
+  assert_true (vj_domains_restore (bed->domains, &stored, FALSE));
+  assert_int_equal (only (bed)->energy_uj[0], 0);
+  vj_domains_absent (bed->domains, UUID);
+  tick (bed);
+
   vj_lifetimes_note (bed->lifetimes, UUID, &known);
   vj_ledger_open (bed->ledger, stored.mark.epoch);
   assert_true (vj_domains_restore (bed->domains, &stored, FALSE));
@@ -642,6 +665,8 @@ test_a_uuid_that_stands_twice_adds_nothing_up (void **state)
   g_autoptr (Bed) bed = bed_new (*state, TRUE);
   Qemu first = qemu_start (bed, "1-a", 0), second = qemu_start (bed, "2-b", 0);
   tell (bed, "libvirt", UUID, &first);
+  tick (bed);
+  vj_domains_note_lifetimes (bed->domains);
   tell (bed, "qemu", "qemu-b", &second);
   use_cpu (bed, &first, SECOND);
   tick (bed);
@@ -658,6 +683,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     tempdir_unit_test (test_a_process_goes_to_whom_has_the_better_right_to_it),
+    tempdir_unit_test (test_a_process_stays_with_the_first_of_one_manager),
     tempdir_unit_test (test_what_only_an_earlier_agent_knew_is_let_go_once_all_is_told),
     tempdir_unit_test (test_two_in_one_scope_are_read_by_their_processes),
     tempdir_unit_test (test_a_process_that_is_moved_into_anothers_scope_is_not_billed_for_it),
