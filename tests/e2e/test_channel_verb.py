@@ -24,6 +24,7 @@ FULL = ("<controller type='virtio-serial' index='0' ports='2'/>"
 NOTES = ("<metadata><a:b xmlns:a='urn:test:a' c='d'>text<!-- note --></a:b></metadata>"
          "<description>one &amp; two</description>")
 CHANNEL_XML = os.path.join(vjtest.TOP, "data/channel.xml")
+CONNECT_XML = os.path.join(vjtest.TOP, "data/channel-connect.xml")
 SETTINGS = "urn:virtjoule:domain:1"
 
 
@@ -281,6 +282,10 @@ class ByVirsh(Case):
         vjtest.wait_until(lambda: domain.has() == (0, 0), "the channel is gone")
         virsh("attach-device", domain.name, CHANNEL_XML, "--config")
         virsh("detach-device", domain.name, CHANNEL_XML, "--config")
+        self.assertEqual(domain.inactive(), before)
+        virsh("attach-device", domain.name, CONNECT_XML, "--config")
+        self.assertRegex(self.tell("channel", "status", domain.name), rf"{domain.name} +none +connect ")
+        virsh("detach-device-alias", domain.name, "ua-virtjoule", "--config")
         self.assertEqual(domain.inactive(), before)
 
     def test_metadata(self):
