@@ -126,9 +126,10 @@ take_tick (VjAgent *agent)
   agent->tick_boottime_us = boottime_us;
   agent->ticks++;
   renew_template (agent, now_us);
-  store_tick (agent);
+  /* First, so that a run that has ended is never in neither. */
   if (agent->lifetimes != NULL && (ended || now_us - agent->lifetimes_us >= LIFETIMES_US))
     save_lifetimes (agent);
+  store_tick (agent);
   vj_domains_publish (agent->domains, elapsed_us, now_us);
   if (agent->guest_socket != NULL)
     vj_guest_socket_tick (agent->guest_socket);

@@ -402,6 +402,19 @@ vj_config_follows (const VjConfig *config, VjManager manager)
   return (managers & (guint)manager) != 0;
 }
 
+/* Whoever may run QEMU chooses its UUID, and thereby whose counters would go on. */
+static gboolean
+check_lasting (const VjConfig *config, GError **error)
+{
+  if (!config->counter_forever || config->qemu_uids != NULL || !vj_config_follows (config, VJ_MANAGER_QEMU))
+    return TRUE;
+  g_set_error_literal (
+      error, VJ_ERROR, VJ_ERROR_INVALID,
+      "counter-lifetime forever with manager qemu lets every user add to the counters of any UUID: name the "
+      "users that may run QEMU in qemu-users (or any)");
+  return FALSE;
+}
+
 VjConfig *
 vj_config_parse (int argc, char **argv, GError **error)
 {
@@ -415,5 +428,5 @@ vj_config_parse (int argc, char **argv, GError **error)
   if (!read_file (config, line.file, error) || !apply_options (config, &line, error))
     return NULL;
   complete (config);
-  return g_steal_pointer (&config);
+  return check_lasting (config, error) ? g_steal_pointer (&config) : NULL;
 }

@@ -377,6 +377,20 @@ test_bad_bytes (void **state)
   assert_true (g_utf8_validate (error->message, -1, NULL));
 }
 
+/* Whoever runs QEMU chooses its UUID. */
+static void
+test_lasting_counters_need_trusted_users (void **state)
+{
+  g_autoptr (GError) error = NULL;
+  assert_null (parse_text (*state, "", -1, "--manager libvirt,qemu --counter-lifetime forever", &error));
+  assert_non_null (strstr (error->message, "qemu-users"));
+  g_autoptr (VjConfig) any =
+      parse_text (*state, "", -1, "--manager qemu --counter-lifetime forever --qemu-users any", NULL);
+  assert_non_null (any);
+  g_autoptr (VjConfig) managed = parse_text (*state, "", -1, "--counter-lifetime forever", NULL);
+  assert_non_null (managed);
+}
+
 static void
 test_bad_options (void **state)
 {
@@ -518,6 +532,7 @@ main (void)
     cmocka_unit_test (test_bad_files),
     cmocka_unit_test (test_bad_bytes),
     cmocka_unit_test (test_bad_options),
+    cmocka_unit_test (test_lasting_counters_need_trusted_users),
     cmocka_unit_test (test_named_file_must_exist),
     cmocka_unit_test (test_example_shows_the_defaults),
     cmocka_unit_test (test_every_key_is_documented),

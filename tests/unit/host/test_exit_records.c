@@ -190,17 +190,21 @@ follows_none_but_those (void **state)
 }
 
 /* vfork (2), as sanitizers make copies of the address space expensive. */
+G_NO_INLINE static void
+start_and_end_a_process (void)
+{
+  const int pid = vfork (); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+
+  if (pid == 0)
+    _exit (0);
+  waitpid (pid, NULL, 0);
+}
+
 static void
 storm (guint processes)
 {
   for (guint i = 0; i < processes; i++)
-    {
-      const int pid = vfork (); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
-
-      if (pid == 0)
-        _exit (0);
-      waitpid (pid, NULL, 0);
-    }
+    start_and_end_a_process ();
 }
 
 static void
