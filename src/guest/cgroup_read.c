@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "guest/cgroup_read.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cgroup.h"
+#include "common/error.h"
+#include "common/file.h"
+#include "common/io_text.h"
+#include "common/memory_text.h"
+#include "common/units.h"
+
+#define STAT_MAX 16384
+#define IO_MAX   65536
+#define PIDS_MAX (4 * 1024 * 1024)
+
+struct VjCgroupReader
+{
+  gboolean unified;
+  char *cpu; /* the controllers' directories; NULL: there is none */
+  char *memory;
+  char *io;
+  const char *cpu_file;
+};
+
+static char *
+first_directory (const VjCgroupTree *tree, const char *const *controllers)
+{
+  char *found = NULL;
+  for (; *controllers != NULL && found == NULL; controllers++)
+    found = vj_cgroup_tree_directory (tree, *controllers);
+  return found;
+}
+
+VjCgroupReader *
+vj_cgroup_reader_new (const VjCgroupTree *tree)
+{
+  static const char *const cpu[] = { "cpuacct", "cpu,cpuacct", "unified", NULL };
+  static const char *const memory[] = { "memory", NULL };
+  static const char *const io[] = { "blkio", NULL };
+  VjCgroupReader *reader = g_new0 (VjCgroupReader, 1);
+  reader->unified = strcmp (vj_cgroup_tree_version (tree), "v2") == 0;
+  reader->cpu = first_directory (tree, cpu);
+  reader->memory = first_directory (tree, memory);
+  reader->io = first_directory (tree, io);
+  gboolean v2_file = reader->unified || (reader->cpu != NULL && g_str_has_suffix (reader->cpu, "/unified"));
+  reader->cpu_file = v2_file ? "cpu.stat" : "cpuacct.usage";
+  return reader;
+}
+
+void
+vj_cgroup_reader_free (VjCgroupReader *reader)
+{
+  if (reader == NULL)
+    return;
+  g_free (reader->cpu);
+  g_free (reader->memory);
+  g_free (reader->io);
+  g_free (reader);
+}
+
+/* Opens <directory>/<group>/<file>. */
+static int
+open_file (const char *directory, const VjCgroup *group, const char *file, GError **error)
+{
+  if (directory == NULL)
+    {
+      g_set_error (error, VJ_ERROR, VJ_ERROR_UNAVAILABLE, "there is no controller with a %s", file);
+      return -1;
+    }
+  g_autofree char *relative = g_build_filename (group->path, file, NULL);
+  return vj_file_open (directory, relative, error);
+}
+
+static gboolean
+parse_cpu (const VjCgroupReader *reader, const char *text, gsize length, guint64 *ret_cpu_ns)
+{
+  guint64 usage_us = 0;
+  if (strcmp (reader->cpu_file, "cpuacct.usage") == 0)
+    return vj_cgroup_parse_u64 (text, length, ret_cpu_ns);
+  if (!vj_cgroup_parse_cpu_stat (text, length, &usage_us))
+    return FALSE;
+  *ret_cpu_ns = usage_us * VJ_NS_PER_US;
+  return TRUE;
+}
+
+static gboolean
+refuse (const VjCgroup *group, const char *file, GError **error)
+{
+  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s/%s is not of the kernel's form", group->path, file);
+  return FALSE;
+}
+
+gboolean
+vj_cgroup_read_cpu (const VjCgroupReader *reader, VjCgroup *group, guint64 *ret_cpu_ns, GError **error)
+{
+  char text[STAT_MAX];
+  gsize length = 0;
+  if (group->cpu_fd < 0)
+    group->cpu_fd = open_file (reader->cpu, group, reader->cpu_file, error);
+  if (group->cpu_fd < 0 || !vj_file_pread (group->cpu_fd, text, sizeof text, &length, error))
+    return FALSE;
+  return parse_cpu (reader, text, length, ret_cpu_ns) || refuse (group, reader->cpu_file, error);
+}
+
+static char *
+read_once (const char *directory, const VjCgroup *group, const char *file, gsize limit, gsize *ret_length,
+           GError **error)
+{
+  if (directory == NULL)
+    {
+      g_set_error (error, VJ_ERROR, VJ_ERROR_UNAVAILABLE, "there is no controller with a %s", file);
+      return NULL;
+    }
+  g_autofree char *relative = g_build_filename (group->path, file, NULL);
+  return vj_file_read (directory, relative, limit, ret_length, error);
+}
+
+gboolean
+vj_cgroup_read_memory (const VjCgroupReader *reader, const VjCgroup *group, guint64 *ret_bytes,
+                       GError **error)
+{
+  VjMemoryParts parts = { 0 };
+  gsize length = 0;
+  g_autofree char *text = read_once (reader->memory, group, "memory.stat", STAT_MAX, &length, error);
+  if (text == NULL)
+    return FALSE;
+  if (!(reader->unified ? vj_memory_text_parse_stat_v2 (text, length, &parts)
+                        : vj_memory_text_parse_stat_v1 (text, length, &parts)))
+    return refuse (group, "memory.stat", error);
+  *ret_bytes = parts.anon + parts.shmem + parts.hugetlb;
+  return TRUE;
+}
+
+gboolean
+vj_cgroup_read_io (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_disks, GError **error)
+{
+  const char *file = reader->unified ? "io.stat" : "blkio.throttle.io_service_bytes_recursive";
+  gsize length = 0;
+  g_autofree char *text = read_once (reader->io, group, file, IO_MAX, &length, error);
+  if (text == NULL)
+    return FALSE;
+  if (!(reader->unified ? vj_io_text_parse_io_stat (text, length, ret_disks)
+                        : vj_io_text_parse_blkio (text, length, ret_disks)))
+    return refuse (group, file, error);
+  return TRUE;
+}
+
+gboolean
+vj_cgroup_read_processes (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_pids,
+                          GError **error)
+{
+  gsize length = 0;
+  g_autofree char *text = read_once (reader->cpu, group, "cgroup.procs", PIDS_MAX, &length, error);
+  g_array_set_size (ret_pids, 0);
+  if (text == NULL)
+    return FALSE;
+  for (const char *p = text; *p != '\0';)
+    {
+      char *end = NULL;
+      guint64 pid = g_ascii_strtoull (p, &end, 10);
+      if (end == p || pid > G_MAXINT || (*end != '\n' && *end != '\0'))
+        return refuse (group, "cgroup.procs", error);
+      int value = (int)pid;
+      if (pid > 0) /* 0: of another pid namespace */
+        g_array_append_val (ret_pids, value);
+      p = *end == '\n' ? end + 1 : end;
+    }
+  return TRUE;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "guest/cgroup_tree.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/error.h"
+#include "guest/cgroup_read.h"
+#include "tempdir.h"
+
+#define MANY 10000
+
+typedef struct
+{
+  GString *log; /* "+/a +/a/b !/a -/a/b -/a " */
+} Seen;
+
+static void
+note (Seen *seen, char what, const VjCgroup *group)
+{
+  if (seen->log != NULL)
+    g_string_append_printf (seen->log, "%c%s ", what, group->path);
+}
+
+static void
+on_added (VjCgroup *group, gpointer user_data)
+{
+  note (user_data, '+', group);
+}
+
+static void
+on_ending (VjCgroup *group, gpointer user_data)
+{
+  note (user_data, '!', group);
+}
+
+static void
+on_removed (VjCgroup *group, gpointer user_data)
+{
+  note (user_data, '-', group);
+}
+
+static const VjCgroupFuncs funcs = { .added = on_added, .ending = on_ending, .removed = on_removed };
+
+static VjCgroupTree *
+open_tree (const char *root, guint max_groups, Seen *seen)
+{
+  tempdir_write (root, "cgroup.controllers", "cpu memory io\n");
+  seen->log = g_string_new (NULL);
+  VjCgroupTree *tree = vj_cgroup_tree_open (root, max_groups, &funcs, seen, NULL);
+  assert_non_null (tree);
+  return tree;
+}
+
+static void
+assert_log (VjCgroupTree *tree, Seen *seen, const char *expected)
+{
+  vj_cgroup_tree_refresh (tree);
+  assert_string_equal (seen->log->str, expected);
+  g_string_truncate (seen->log, 0);
+}
+
+/* The tree tells of the removal of everything that is left when it is freed. */
+static void
+close_tree (VjCgroupTree *tree, Seen *seen)
+{
+  vj_cgroup_tree_free (tree);
+  g_string_free (seen->log, TRUE);
+}
+
+static void
+tells_of_what_is_there_comes_and_goes (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  tempdir_mkdir (root, "a/b");
+  VjCgroupTree *tree = open_tree (root, 100, &seen);
+  assert_log (tree, &seen, "+/ +/a +/a/b ");
+  tempdir_mkdir (root, "a/b/c/d");
+  assert_log (tree, &seen, "+/a/b/c +/a/b/c/d ");
+  tempdir_write (root, "a/file", "");
+  assert_log (tree, &seen, "");
+  tempdir_remove (root, "a/b");
+  assert_log (tree, &seen, "-/a/b/c/d -/a/b/c -/a/b ");
+  assert_int_equal (vj_cgroup_tree_count (tree), 2);
+  close_tree (tree, &seen);
+}
+
+static void
+one_of_the_same_name_is_another (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  tempdir_mkdir (root, "a/b");
+  VjCgroupTree *tree = open_tree (root, 100, &seen);
+  g_string_truncate (seen.log, 0);
+  tempdir_remove (root, "a");
+  tempdir_mkdir (root, "a/b");
+  vj_cgroup_tree_refresh (tree);
+  assert_true (g_str_has_prefix (seen.log->str, "-/a/b "));
+  assert_true (g_str_has_suffix (seen.log->str, "-/a +/a +/a/b "));
+  assert_int_equal (vj_cgroup_tree_count (tree), 3);
+  close_tree (tree, &seen);
+}
+
+static void
+takes_no_more_than_it_may (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  tempdir_mkdir (root, "a/b");
+  VjCgroupTree *tree = open_tree (root, 3, &seen);
+  tempdir_mkdir (root, "c");
+  assert_log (tree, &seen, "+/ +/a +/a/b ");
+  assert_int_equal (vj_cgroup_tree_refused (tree), 1);
+  tempdir_remove (root, "a");
+  tempdir_mkdir (root, "d");
+  assert_log (tree, &seen, "-/a/b -/a +/d ");
+  close_tree (tree, &seen);
+}
+
+static void
+takes_any_bytes_for_a_name (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  VjCgroupTree *tree = open_tree (root, 100, &seen);
+  tempdir_mkdir (root, "\xff\n %s/..x");
+  assert_log (tree, &seen, "+/ +/\xff\n %s +/\xff\n %s/..x ");
+  g_autofree char *outside = g_build_filename (root, "link", NULL);
+  assert_int_equal (symlink ("/", outside), 0);
+  assert_log (tree, &seen, "");
+  close_tree (tree, &seen);
+}
+
+/* More than a queue of inotify takes (fs.inotify.max_queued_events): what was lost is found by looking. */
+static void
+finds_what_lost_events_would_have_told (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  tempdir_mkdir (root, "old");
+  VjCgroupTree *tree = open_tree (root, 2 * MANY, &seen);
+  g_string_truncate (seen.log, 0);
+  for (guint i = 0; i < MANY; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("%s/%u", root, i);
+      assert_int_equal (g_mkdir (path, 0755), 0);
+      assert_int_equal (g_rmdir (path), 0);
+    }
+  tempdir_remove (root, "old");
+  tempdir_mkdir (root, "new/child");
+  vj_cgroup_tree_refresh (tree);
+  assert_non_null (strstr (seen.log->str, "-/old "));
+  assert_non_null (strstr (seen.log->str, "+/new +/new/child "));
+  assert_int_equal (vj_cgroup_tree_count (tree), 3);
+  close_tree (tree, &seen);
+}
+
+static void
+ten_thousand_groups_come_and_go (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  for (guint i = 0; i < MANY; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("s%u/u%u.service", i % 100, i);
+      tempdir_mkdir (root, path);
+    }
+  VjCgroupTree *tree = open_tree (root, 2 * MANY, &seen);
+  assert_int_equal (vj_cgroup_tree_count (tree), 1 + 100 + MANY);
+  for (guint i = 0; i < 100; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("s%u", i);
+      tempdir_remove (root, path);
+    }
+  vj_cgroup_tree_refresh (tree);
+  assert_int_equal (vj_cgroup_tree_count (tree), 1);
+  close_tree (tree, &seen);
+}
+
+static void
+tells_when_the_last_process_has_left (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  tempdir_write (root, "a.service/cgroup.events", "populated 1\nfrozen 0\n");
+  VjCgroupTree *tree = open_tree (root, 100, &seen);
+  assert_log (tree, &seen, "+/ +/a.service ");
+  tempdir_write (root, "a.service/cgroup.events", "populated 1\nfrozen 1\n");
+  assert_log (tree, &seen, "");
+  tempdir_write (root, "a.service/cgroup.events", "populated 0\nfrozen 0\n");
+  vj_cgroup_tree_refresh (tree);
+  assert_true (g_str_has_prefix (seen.log->str, "!/a.service "));
+  close_tree (tree, &seen);
+}
+
+static VjCgroup *
+child_of (VjCgroupTree *tree)
+{
+  VjCgroup *child = vj_cgroup_tree_root (tree)->first_child;
+  assert_non_null (child);
+  return child;
+}
+
+static void
+reads_v2 (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  guint64 value = 0;
+  g_autoptr (GArray) pids = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr (GError) error = NULL;
+  tempdir_write (root, "a/cpu.stat", "usage_usec 7\nuser_usec 5\n");
+  tempdir_write (root, "a/memory.stat", "anon 100\nfile 5000\nshmem 20\n");
+  tempdir_write (root, "a/cgroup.procs", "12\n0\n345\n");
+  VjCgroupTree *tree = open_tree (root, 100, &seen);
+  g_autoptr (VjCgroupReader) reader = vj_cgroup_reader_new (tree);
+  VjCgroup *group = child_of (tree);
+  assert_string_equal (vj_cgroup_tree_version (tree), "v2");
+  assert_true (vj_cgroup_read_cpu (reader, group, &value, NULL));
+  assert_int_equal (value, 7000);
+  assert_true (vj_cgroup_read_memory (reader, group, &value, NULL));
+  assert_int_equal (value, 120);
+  assert_true (vj_cgroup_read_processes (reader, group, pids, NULL));
+  assert_int_equal (pids->len, 2);
+  assert_int_equal (g_array_index (pids, int, 1), 345);
+  tempdir_remove (root, "a/cgroup.procs");
+  assert_false (vj_cgroup_read_processes (reader, group, pids, &error));
+  assert_true (vj_error_is_gone (error));
+  assert_int_equal (pids->len, 0);
+  close_tree (tree, &seen);
+}
+
+static void
+reads_v1_and_hybrid (void **state)
+{
+  const char *root = *state;
+  guint64 value = 0;
+  Seen seen = { 0 };
+  g_autoptr (GError) error = NULL;
+  tempdir_write (root, "cpu,cpuacct/a/cpuacct.usage", "123456789\n");
+  tempdir_write (root, "memory/a/memory.stat", "total_rss 300\ntotal_shmem 40\n");
+  VjCgroupTree *tree = vj_cgroup_tree_open (root, 100, &funcs, &seen, NULL);
+  assert_non_null (tree);
+  assert_string_equal (vj_cgroup_tree_version (tree), "v1");
+  g_autoptr (VjCgroupReader) reader = vj_cgroup_reader_new (tree);
+  assert_true (vj_cgroup_read_cpu (reader, child_of (tree), &value, NULL));
+  assert_int_equal (value, 123456789);
+  assert_true (vj_cgroup_read_memory (reader, child_of (tree), &value, NULL));
+  assert_int_equal (value, 340);
+  g_autoptr (GArray) disks = g_array_new (FALSE, FALSE, 16);
+  assert_false (vj_cgroup_read_io (reader, child_of (tree), disks, &error));
+  assert_true (g_error_matches (error, VJ_ERROR, VJ_ERROR_UNAVAILABLE));
+  vj_cgroup_tree_free (tree);
+
+  tempdir_write (root, "unified/cgroup.controllers", "\n");
+  tree = vj_cgroup_tree_open (root, 100, &funcs, &seen, NULL);
+  assert_string_equal (vj_cgroup_tree_version (tree), "hybrid");
+  vj_cgroup_tree_free (tree);
+}
+
+static void
+a_machine_without_groups_is_told_what_to_do (void **state)
+{
+  Seen seen = { 0 };
+  g_autoptr (GError) error = NULL;
+  assert_null (vj_cgroup_tree_open (*state, 100, &funcs, &seen, &error));
+  assert_true (g_error_matches (error, VJ_ERROR, VJ_ERROR_UNAVAILABLE));
+  assert_non_null (strstr (error->message, *state));
+}
+
+/* On this machine's own hierarchy. */
+static void
+follows_a_real_group (void **state)
+{
+  Seen seen = { .log = g_string_new (NULL) };
+  guint64 before = 0;
+  guint64 after = 0;
+  VjCgroupTree *tree = vj_cgroup_tree_open ("/sys/fs/cgroup", MANY, &funcs, &seen, NULL);
+  g_autofree char *directory = tree != NULL ? vj_cgroup_tree_directory (tree, "cpuacct") : NULL;
+  g_autofree char *name = g_strdup_printf ("vj-test-%d.service", getpid ());
+  g_autofree char *path = directory != NULL ? g_build_filename (directory, name, NULL) : NULL;
+  if (path == NULL || g_mkdir (path, 0755) < 0)
+    {
+      print_message ("skipped: no control group can be made here: %s\n", g_strerror (errno));
+      vj_cgroup_tree_free (tree);
+      g_string_free (seen.log, TRUE);
+      skip ();
+    }
+  g_string_truncate (seen.log, 0);
+  vj_cgroup_tree_refresh (tree);
+  VjCgroup *group = child_of (tree);
+  while (group != NULL && strcmp (strrchr (group->path, '/') + 1, name) != 0)
+    group = group->next_sibling;
+  assert_non_null (group);
+  g_autoptr (VjCgroupReader) reader = vj_cgroup_reader_new (tree);
+  assert_true (vj_cgroup_read_cpu (reader, group, &before, NULL));
+  g_autofree char *procs = g_build_filename (path, "cgroup.procs", NULL);
+  g_autofree char *command =
+      g_strdup_printf ("echo $$ >'%s'; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done", procs);
+  assert_int_equal (system (command), 0);
+  assert_true (vj_cgroup_read_cpu (reader, group, &after, NULL));
+  assert_true (after > before); /* though its process has ended */
+  while (g_rmdir (path) < 0)
+    assert_int_equal (errno, EBUSY); /* the process is still being reaped */
+  vj_cgroup_tree_refresh (tree);
+  g_autofree char *expected = g_strdup_printf ("-/%s ", name);
+  assert_non_null (strstr (seen.log->str, expected));
+  vj_cgroup_tree_free (tree);
+  g_string_free (seen.log, TRUE);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    tempdir_unit_test (tells_of_what_is_there_comes_and_goes),
+    tempdir_unit_test (one_of_the_same_name_is_another),
+    tempdir_unit_test (takes_no_more_than_it_may),
+    tempdir_unit_test (takes_any_bytes_for_a_name),
+    tempdir_unit_test (finds_what_lost_events_would_have_told),
+    tempdir_unit_test (ten_thousand_groups_come_and_go),
+    tempdir_unit_test (tells_when_the_last_process_has_left),
+    tempdir_unit_test (reads_v2),
+    tempdir_unit_test (reads_v1_and_hybrid),
+    tempdir_unit_test (a_machine_without_groups_is_told_what_to_do),
+    cmocka_unit_test (follows_a_real_group),
+  };
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
