@@ -55,6 +55,7 @@ typedef struct
   VjSource base;
   char *sysfs;
   guint64 max_power_uw;
+  gboolean built; /* by virtjoule-reader */
   GArray *meters; /* of Meter; as base.zones */
 } PowercapSource;
 
@@ -135,7 +136,8 @@ open_meter (const PowercapSource *powercap, guint zone, GError **error)
   meter->fd = vj_file_open (powercap->sysfs, relative, error);
   if (meter->fd < 0)
     return FALSE;
-  meter->counter.max_range_uj = read_range_uj (powercap->sysfs, meter->path);
+  if (!powercap->built) /* else it does not wrap */
+    meter->counter.max_range_uj = read_range_uj (powercap->sysfs, meter->path);
   return TRUE;
 }
 
@@ -168,6 +170,8 @@ read_meter (const PowercapSource *powercap, guint zone, GError **error)
       meter->readable = vj_file_pread_u64 (meter->fd, &meter->raw_uj, error);
       meter->after_us = vj_clock_monotonic_us ();
     }
+  if (meter->readable && powercap->built)
+    close_meter (meter); /* the next value is another file */
   if (meter->readable)
     return TRUE;
   close_meter (meter); /* it may have been removed: look it up by its path next time */
@@ -436,13 +440,26 @@ find_zones (PowercapSource *powercap, GError **error)
   return TRUE;
 }
 
-VjSource *
-vj_source_powercap_open (const char *sysfs, guint64 max_power_uw, GError **error)
+static VjSource *
+open_source (PowercapSource *powercap, GError **error)
 {
-  PowercapSource *powercap = new_source (sysfs, max_power_uw);
-
   if (find_zones (powercap, error) && check_readable (powercap, error))
     return &powercap->base;
   vj_source_free (&powercap->base);
   return NULL;
+}
+
+VjSource *
+vj_source_powercap_open (const char *sysfs, guint64 max_power_uw, GError **error)
+{
+  return open_source (new_source (sysfs, max_power_uw), error);
+}
+
+VjSource *
+vj_source_tree_open (const char *sysfs, GError **error)
+{
+  PowercapSource *powercap = new_source (sysfs, G_MAXUINT64);
+
+  powercap->built = TRUE;
+  return open_source (powercap, error);
 }

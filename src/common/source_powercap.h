@@ -10,3 +10,7 @@
  * UNAVAILABLE: no zone exists (no meter). DENIED: zones exist and none is readable (the remedy is in the message). */
 #define VJ_POWERCAP_MAX_POWER_UW (G_GUINT64_CONSTANT (1000) * 1000000)
 VjSource *vj_source_powercap_open (const char *sysfs, guint64 max_power_uw, GError **error);
+
+/* The same of a tree that virtjoule-reader builds (virtjoule-reader(8)): a value is a new file each time, counters do not wrap,
+ * and may rise by any amount at once (after a migration, or a revert to a snapshot). */
+VjSource *vj_source_tree_open (const char *sysfs, GError **error);

@@ -8,7 +8,8 @@
 
 /* What the attributor shows: plain values, consistent with one interval. Built by the attributor, rendered by its outputs
  * (metrics, JSON, terminal). Energies have one entry per zone. For every zone, to the microjoule:
- *   measured == kernel + Σ own of all groups, and a group's total == its own + Σ totals of its children + folded
+ *   measured == kernel + Σ totals of the outermost groups + folded, and
+ *   a group's total == its own + Σ totals of its children + folded
  *   own of a group == Σ of its processes + exited, where processes are followed */
 typedef struct
 {
@@ -30,7 +31,8 @@ typedef struct
   char *pod; /* of a pod and its containers; NULL if unknown */
   char *workload_kind;
   char *workload;
-  char **labels; /* name, value, ..., NULL; or NULL */
+  char **labels;    /* name, value, ..., NULL; or NULL */
+  gboolean sandbox; /* the container that holds the pod together (pause) */
   gboolean terminated;
   guint64 cpu_ns;       /* with all below it */
   guint64 *energy_uj;   /* with all below it */
@@ -46,6 +48,7 @@ typedef struct
   guint64 measured_uj;
   guint64 kernel_uj; /* used outside of every group: kernel, interrupts; and what could not be matched */
   guint64 gap_uj;    /* part of it: could not be matched with usage */
+  guint64 folded_uj; /* of outermost groups that ended and are shown no more */
   guint64 power_uw;
 } VjZoneView;
 
@@ -60,13 +63,17 @@ typedef struct
   const char *cgroup_version;
   guint64 groups_refused;
   guint processes;
-  GArray *zones;           /* of VjZoneView */
+  GArray *zones;     /* of VjZoneView */
   GPtrArray *groups; /* of VjGroupSnapshot, parents first */
 } VjAttributorSnapshot;
 
 VjAttributorSnapshot *vj_attributor_snapshot_new (void);
 void vj_attributor_snapshot_free (VjAttributorSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjAttributorSnapshot, vj_attributor_snapshot_free)
+
+/* For whoever builds it. */
+VjGroupSnapshot *vj_group_snapshot_new (guint n_zones);
+GPtrArray *vj_process_snapshots_new (void); /* of VjProcessSnapshot */
 
 /* Renderings. Pure. levels: which of them are shown. */
 typedef enum

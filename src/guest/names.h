@@ -42,8 +42,8 @@ void vj_names_put_container (VjNames *names, VjNamesSource source, const char *i
                              const VjContainerName *name);
 void vj_names_put_pod (VjNames *names, VjNamesSource source, const char *uid, const VjPodName *name);
 /* Borrowed until the next change. NULL: nothing is known. */
-const VjContainerName *vj_names_container (const VjNames *names, const char *id);
-const VjPodName *vj_names_pod (const VjNames *names, const char *uid);
+const VjContainerName *vj_names_container (VjNames *names, const char *id);
+const VjPodName *vj_names_pod (VjNames *names, const char *uid);
 /* Grows with each change, so that a follower knows when to ask again. */
 guint64 vj_names_generation (const VjNames *names);
 /* Bounded: beyond this the entries not looked up for longest are dropped. */

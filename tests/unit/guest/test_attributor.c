@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "guest/attributor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/units.h"
+#include "tempdir.h"
+
+#define NEVER_US (3600 * VJ_US_PER_S)
+#define ID       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define POD      "/kubepods/burstable/pod6f2c3c1e-5b1a-4e0f-9c55-0a1b2c3d4e5f"
+#define CTR      POD "/" ID
+
+/* A machine of files: a reader's tree with two zones, control groups, /proc/stat. Busy time is real time's: what the test gives
+ * to groups is far below it, so nothing is owed. */
+typedef struct
+{
+  const char *root;
+  VjNames *names;
+  VjAttributorOptions options;
+  VjAttributor *attributor;
+  guint updates;
+  guint64 package_uj;
+  guint64 dram_uj;
+  GHashTable *cpu_us; /* group -> usage */
+  GString *said;
+} Machine;
+
+static void
+on_updated (gpointer user_data)
+{
+  ((Machine *)user_data)->updates++;
+}
+
+static void
+on_report (const char *line, gpointer user_data)
+{
+  g_string_append_printf (((Machine *)user_data)->said, "%s\n", line);
+}
+
+static void
+write_zone (const Machine *machine, const char *zone, const char *name, guint64 energy_uj)
+{
+  g_autofree char *directory = g_strdup_printf ("sys/class/powercap/%s", zone);
+  g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT "\n", energy_uj);
+  const char *files[][2] = { { "name", name },
+                             { "max_energy_range_uj", "4611686018427387904\n" },
+                             { "energy_uj", text } };
+  tempdir_mkdir (machine->root, directory);
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      g_autofree char *file = g_strdup_printf ("%s/%s", directory, files[i][0]);
+      assert_true (vj_file_replace (machine->root, file, files[i][1], strlen (files[i][1]), 0644, NULL));
+    }
+}
+
+static void
+write_tree (const Machine *machine)
+{
+  write_zone (machine, "intel-rapl:0", "package-0\n", machine->package_uj);
+  write_zone (machine, "intel-rapl:0:0", "dram\n", machine->dram_uj);
+}
+
+static void
+write_generation (const Machine *machine)
+{
+  static const char text[] = "{\"generation\":1,\"quality\":\"measured\",\"source\":\"powercap\"}\n";
+  assert_true (vj_file_replace (machine->root, "sys/class/generation", text, strlen (text), 0644, NULL));
+}
+
+static void
+use (Machine *machine, const char *path, guint64 us, guint64 memory)
+{
+  guint64 total = GPOINTER_TO_SIZE (g_hash_table_lookup (machine->cpu_us, path)) + us;
+  g_autofree char *cpu = g_strconcat ("cgroup", path, "/cpu.stat", NULL);
+  g_autofree char *mem = g_strconcat ("cgroup", path, "/memory.stat", NULL);
+  g_autofree char *cpu_text = g_strdup_printf ("usage_usec %" G_GUINT64_FORMAT "\n", total);
+  g_autofree char *mem_text = g_strdup_printf ("anon %" G_GUINT64_FORMAT "\nfile 1\nshmem 0\n", memory);
+  g_hash_table_replace (machine->cpu_us, g_strdup (path), GSIZE_TO_POINTER (total));
+  tempdir_write (machine->root, cpu, cpu_text);
+  tempdir_write (machine->root, mem, mem_text);
+}
+
+static void
+make_group (Machine *machine, const char *path)
+{
+  if (!g_hash_table_contains (machine->cpu_us, path))
+    use (machine, path, 0, 0);
+}
+
+static void
+remove_group (Machine *machine, const char *path)
+{
+  g_autofree char *relative = g_strconcat ("cgroup", path, NULL);
+  tempdir_remove (machine->root, relative);
+  g_hash_table_remove (machine->cpu_us, path);
+}
+
+static void
+start (Machine *machine)
+{
+  machine->attributor = vj_attributor_new (&machine->options, machine->names, NULL);
+  assert_non_null (machine->attributor);
+}
+
+static void
+update (Machine *machine, guint64 package_uj, guint64 dram_uj)
+{
+  guint before = machine->updates;
+  machine->package_uj += package_uj;
+  machine->dram_uj += dram_uj;
+  write_tree (machine);
+  write_generation (machine);
+  while (machine->updates == before)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static int
+setup (void **state)
+{
+  Machine *machine = g_new0 (Machine, 1);
+  void *root = NULL;
+  assert_int_equal (tempdir_setup (&root), 0);
+  machine->root = root;
+  machine->names = vj_names_new ();
+  machine->said = g_string_new (NULL);
+  machine->cpu_us = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  machine->options.roots.sysfs = g_build_filename (root, "sys", NULL);
+  machine->options.roots.procfs = g_strdup ("/proc");
+  machine->options.roots.cgroupfs = g_build_filename (root, "cgroup", NULL);
+  machine->options.interval_us = NEVER_US;
+  machine->options.workloads =
+      (VjWorkloadsOptions){ .max_groups = 1000, .keep_us = NEVER_US, .max_ended = 100 };
+  machine->options.report = on_report;
+  machine->options.updated = on_updated;
+  machine->options.user_data = machine;
+  tempdir_write (root, "cgroup/cgroup.controllers", "cpu memory\n");
+  *state = machine;
+  return 0;
+}
+
+static int
+teardown (void **state)
+{
+  Machine *machine = *state;
+  void *root = (void *)machine->root;
+  vj_attributor_free (machine->attributor);
+  vj_names_free (machine->names);
+  vj_roots_clear (&machine->options.roots);
+  g_hash_table_unref (machine->cpu_us);
+  g_string_free (machine->said, TRUE);
+  g_free (machine);
+  return tempdir_teardown (&root);
+}
+
+/* --- what must hold in every snapshot --- */
+
+static guint64
+sum_of_outermost (const VjAttributorSnapshot *snapshot, guint zone)
+{
+  guint64 sum_uj = 0;
+  for (guint i = 0; i < snapshot->groups->len; i++)
+    {
+      const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, i);
+      if (group->parent < 0)
+        sum_uj += group->energy_uj[zone];
+    }
+  return sum_uj;
+}
+
+static void
+assert_group_adds_up (const VjAttributorSnapshot *snapshot, guint index, guint zone)
+{
+  const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, index);
+  guint64 parts_uj = group->own_uj[zone] + group->folded_uj[zone];
+  for (guint i = index + 1; i < snapshot->groups->len; i++)
+    {
+      const VjGroupSnapshot *child = g_ptr_array_index (snapshot->groups, i);
+      if (child->parent == (int)index)
+        parts_uj += child->energy_uj[zone];
+    }
+  assert_int_equal (group->energy_uj[zone], parts_uj);
+  guint64 own_uj = group->exited_uj[zone];
+  for (guint i = 0; group->processes != NULL && i < group->processes->len; i++)
+    own_uj += ((VjProcessSnapshot *)g_ptr_array_index (group->processes, i))->energy_uj[zone];
+  assert_int_equal (group->own_uj[zone], own_uj);
+}
+
+static VjAttributorSnapshot *
+checked_snapshot (const Machine *machine)
+{
+  VjAttributorSnapshot *snapshot = vj_attributor_snapshot (machine->attributor);
+  for (guint zone = 0; zone < snapshot->zones->len; zone++)
+    {
+      const VjZoneView *view = &g_array_index (snapshot->zones, VjZoneView, zone);
+      assert_int_equal (view->measured_uj,
+                        view->kernel_uj + view->folded_uj + sum_of_outermost (snapshot, zone));
+      for (guint i = 0; i < snapshot->groups->len; i++)
+        assert_group_adds_up (snapshot, i, zone);
+    }
+  return snapshot;
+}
+
+static const VjGroupSnapshot *
+find (const VjAttributorSnapshot *snapshot, const char *path)
+{
+  for (guint i = 0; i < snapshot->groups->len; i++)
+    {
+      const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, i);
+      if (strcmp (group->path, path) == 0)
+        return group;
+    }
+  return NULL;
+}
+
+/* --- tests --- */
+
+static void
+shares_an_interval_by_what_groups_used (void **state)
+{
+  Machine *machine = *state;
+  make_group (machine, CTR);
+  use (machine, POD, 5000000, 1000); /* the past */
+  use (machine, CTR, 4000000, 1000);
+  use (machine, "/a.service", 0, 0);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 0, 0);
+  use (machine, CTR, 300, 3000);
+  use (machine, POD, 400, 4000);
+  use (machine, "/kubepods/burstable", 400, 4000);
+  use (machine, "/kubepods", 400, 4000);
+  use (machine, "/a.service", 200, 1000);
+  update (machine, 6000000, 1000000);
+  g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+  const VjGroupSnapshot *container = find (snapshot, CTR);
+  const VjGroupSnapshot *pod = find (snapshot, POD);
+  const VjGroupSnapshot *service = find (snapshot, "/a.service");
+  assert_int_equal (container->class.kind, VJ_CGROUP_CONTAINER);
+  assert_int_equal (container->cpu_ns, 300000);
+  assert_int_equal (pod->cpu_ns, 400000);
+  assert_true (container->energy_uj[0] > 0);
+  /* 3 : 1 : 2, rounded */
+  assert_in_range (container->own_uj[0] + 3 - pod->own_uj[0] * 3, 0, 6);
+  assert_in_range (service->own_uj[0] * 3 + 5 - container->own_uj[0] * 2, 0, 10);
+  assert_string_equal (snapshot->quality, "measured");
+}
+
+/* The sharing is exact where the machine does nothing else: kernel time is what busy time leaves. */
+static void
+what_ended_stays_and_is_folded_later (void **state)
+{
+  Machine *machine = *state;
+  machine->options.workloads.keep_us = 0;
+  make_group (machine, CTR);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 0, 0);
+  use (machine, CTR, 1000, 0);
+  use (machine, POD, 1000, 0);
+  update (machine, 5000000, 0);
+  g_autoptr (VjAttributorSnapshot) before = checked_snapshot (machine);
+  guint64 given_uj = find (before, CTR)->energy_uj[0];
+  assert_true (given_uj > 0);
+  remove_group (machine, CTR);
+  update (machine, 1000000, 0);
+  update (machine, 1000000, 0);
+  g_autoptr (VjAttributorSnapshot) after = checked_snapshot (machine);
+  assert_null (find (after, CTR));
+  assert_int_equal (find (after, POD)->folded_uj[0], given_uj);
+  assert_int_equal (find (after, POD)->energy_uj[0], given_uj);
+}
+
+static void
+what_ended_is_shown_for_a_while (void **state)
+{
+  Machine *machine = *state;
+  machine->options.workloads.max_ended = 1;
+  make_group (machine, POD "/" ID);
+  make_group (machine, "/docker/" ID);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 0, 0);
+  use (machine, CTR, 1000, 0);
+  update (machine, 5000000, 0);
+  remove_group (machine, CTR);
+  update (machine, 1000000, 0);
+  g_autoptr (VjAttributorSnapshot) shown = checked_snapshot (machine);
+  assert_true (find (shown, CTR)->terminated);
+  assert_true (find (shown, CTR)->energy_uj[0] > 0);
+  remove_group (machine, "/docker/" ID); /* one too many: the older one goes */
+  update (machine, 1000000, 0);
+  g_autoptr (VjAttributorSnapshot) folded = checked_snapshot (machine);
+  assert_null (find (folded, CTR));
+  assert_true (find (folded, "/docker/" ID)->terminated);
+}
+
+static void
+names_come_late (void **state)
+{
+  Machine *machine = *state;
+  make_group (machine, CTR);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 1, 0);
+  g_autoptr (VjAttributorSnapshot) unknown = checked_snapshot (machine);
+  assert_null (find (unknown, CTR)->name);
+  assert_null (find (unknown, CTR)->pod);
+  vj_names_put_container (machine->names, VJ_NAMES_LOGS, ID, &(VjContainerName){ .name = "app" });
+  vj_names_put_pod (machine->names, VJ_NAMES_LOGS, "6f2c3c1e-5b1a-4e0f-9c55-0a1b2c3d4e5f",
+                    &(VjPodName){ .namespace_ = "shop", .name = "web-0" });
+  g_autoptr (VjAttributorSnapshot) named = checked_snapshot (machine);
+  assert_string_equal (find (named, CTR)->name, "app");
+  assert_string_equal (find (named, CTR)->pod, "web-0");
+  assert_string_equal (find (named, POD)->namespace_, "shop");
+}
+
+static void
+waits_for_the_tree_and_survives_its_absence (void **state)
+{
+  Machine *machine = *state;
+  make_group (machine, CTR);
+  start (machine);
+  assert_non_null (strstr (machine->said->str, "no energy counters"));
+  g_autoptr (VjAttributorSnapshot) nothing = checked_snapshot (machine);
+  assert_int_equal (nothing->zones->len, 0);
+  assert_int_equal (nothing->mode, VJ_TREE_ABSENT);
+  update (machine, 0, 0);
+  use (machine, CTR, 1000, 0);
+  update (machine, 3000000, 0);
+  tempdir_remove (machine->root, "sys");
+  use (machine, CTR, 1000, 0);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  update (machine, 4000000, 0);
+  update (machine, 1000000, 0);
+  g_autoptr (VjAttributorSnapshot) back = checked_snapshot (machine);
+  assert_int_equal (g_array_index (back->zones, VjZoneView, 0).measured_uj, 8000000);
+}
+
+/* A machine that was migrated to a host with one more zone. */
+static void
+a_new_zone_joins (void **state)
+{
+  Machine *machine = *state;
+  make_group (machine, CTR);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  for (guint i = 0; i < 40; i++)
+    {
+      if (i == 20)
+        write_zone (machine, "intel-rapl:1", "package-1\n", 0);
+      if (i > 20)
+        write_zone (machine, "intel-rapl:1", "package-1\n", i * 1000);
+      use (machine, CTR, 1000, 0);
+      update (machine, 1000, 100);
+    }
+  g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+  assert_int_equal (snapshot->zones->len, 3);
+  assert_int_equal (g_array_index (snapshot->zones, VjZoneView, 0).measured_uj, 40000);
+  assert_string_equal (g_array_index (snapshot->zones, VjZoneView, 2).zone.id, "package-1");
+  assert_true (find (snapshot, CTR)->energy_uj[2] > 0);
+}
+
+/* Anything may come and go at any time; the sums hold all the same, and no counter ever falls. */
+static void
+sums_hold_whatever_happens (void **state)
+{
+  Machine *machine = *state;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (4711);
+  g_autoptr (GHashTable) last = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  machine->options.workloads.max_ended = 3;
+  make_group (machine, "/keep");
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  for (guint i = 0; i < 300; i++)
+    {
+      g_autofree char *slice = g_strdup_printf ("/s%d.slice", g_rand_int_range (rand, 0, 3));
+      g_autofree char *unit = g_strdup_printf ("%s/u%d.service", slice, g_rand_int_range (rand, 0, 4));
+      guint64 us = (guint64)g_rand_int_range (rand, 0, 2000);
+      switch (g_rand_int_range (rand, 0, 6))
+        {
+        case 0:
+          remove_group (machine, unit);
+          break;
+        case 1:
+          remove_group (machine, slice);
+          break;
+        default:
+          make_group (machine, unit);
+          use (machine, unit, us, us * 100);
+          use (machine, slice, us + (guint64)g_rand_int_range (rand, 0, 100), us * 150);
+        }
+      update (machine, (guint64)g_rand_int_range (rand, 0, 3000000),
+              (guint64)g_rand_int_range (rand, 0, 500000));
+      g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+      assert_int_equal (g_array_index (snapshot->zones, VjZoneView, 0).measured_uj, machine->package_uj);
+      guint64 total_uj = g_array_index (snapshot->zones, VjZoneView, 0).kernel_uj;
+      assert_true (total_uj >= GPOINTER_TO_SIZE (g_hash_table_lookup (last, "kernel")));
+      g_hash_table_replace (last, g_strdup ("kernel"), GSIZE_TO_POINTER (total_uj));
+    }
+}
+
+#define machine_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    machine_test (shares_an_interval_by_what_groups_used),
+    machine_test (what_ended_stays_and_is_folded_later),
+    machine_test (what_ended_is_shown_for_a_while),
+    machine_test (names_come_late),
+    machine_test (waits_for_the_tree_and_survives_its_absence),
+    machine_test (a_new_zone_joins),
+    machine_test (sums_hold_whatever_happens),
+  };
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
