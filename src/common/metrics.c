@@ -48,6 +48,16 @@ vj_metrics_family (VjMetrics *metrics, const char *name, const char *type, const
   metrics->family = g_strdup (name);
 }
 
+/* open: '{' before the first label. */
+static void
+append_label (VjMetrics *metrics, char *open, const char *name, const char *value)
+{
+  g_string_append_printf (metrics->text, "%c%s=\"", *open, name);
+  append_escaped (metrics->text, value, TRUE);
+  g_string_append_c (metrics->text, '"');
+  *open = ',';
+}
+
 static void
 append_series (VjMetrics *metrics, va_list *labels)
 {
@@ -56,13 +66,15 @@ append_series (VjMetrics *metrics, va_list *labels)
 
   g_string_append (metrics->text, metrics->family);
   for (; name != NULL; name = va_arg (*labels, const char *))
-    {
-      g_string_append_printf (metrics->text, "%c%s=\"", open, name);
-      append_escaped (metrics->text, va_arg (*labels, const char *), TRUE);
-      g_string_append_c (metrics->text, '"');
-      open = ',';
-    }
+    append_label (metrics, &open, name, va_arg (*labels, const char *));
   g_string_append (metrics->text, open == ',' ? "} " : " ");
+}
+
+static void
+append_micro (VjMetrics *metrics, guint64 micro_value)
+{
+  g_string_append_printf (metrics->text, "%" G_GUINT64_FORMAT ".%06" G_GUINT64_FORMAT "\n",
+                          micro_value / 1000000, micro_value % 1000000);
 }
 
 void
@@ -84,8 +96,19 @@ vj_metrics_micro (VjMetrics *metrics, guint64 micro_value, ...)
   va_start (labels, micro_value);
   append_series (metrics, &labels);
   va_end (labels);
-  g_string_append_printf (metrics->text, "%" G_GUINT64_FORMAT ".%06" G_GUINT64_FORMAT "\n",
-                          micro_value / 1000000, micro_value % 1000000);
+  append_micro (metrics, micro_value);
+}
+
+void
+vj_metrics_micro_of (VjMetrics *metrics, guint64 micro_value, const char *const *labels)
+{
+  char open = '{';
+
+  g_string_append (metrics->text, metrics->family);
+  for (; labels[0] != NULL; labels += 2)
+    append_label (metrics, &open, labels[0], labels[1]);
+  g_string_append (metrics->text, open == ',' ? "} " : " ");
+  append_micro (metrics, micro_value);
 }
 
 char *

@@ -15,5 +15,7 @@ void vj_metrics_family (VjMetrics *metrics, const char *name, const char *type, 
 void vj_metrics_u64 (VjMetrics *metrics, guint64 value, ...) G_GNUC_NULL_TERMINATED;
 /* value / 10^6 with six decimals and no floating point: µJ as joules, µW as watts, µs as seconds. */
 void vj_metrics_micro (VjMetrics *metrics, guint64 micro_value, ...) G_GNUC_NULL_TERMINATED;
+/* The same with labels from an array: name, value, ..., NULL. */
+void vj_metrics_micro_of (VjMetrics *metrics, guint64 micro_value, const char *const *labels);
 /* Ends the writer and returns its text, the caller's (g_free). */
 char *vj_metrics_finish (VjMetrics *metrics);

@@ -10,6 +10,7 @@
 #include "common/machine.h"
 #include "common/source_powercap.h"
 #include "common/units.h"
+#include "guest/owners.h"
 #include "guest/tree_watch.h"
 
 #define LOOK_INTERVALS 16 /* how often it is looked for new zones */
@@ -32,6 +33,7 @@ struct VjAttributor
   VjNames *names;
   VjTreeWatch *watch;
   VjWorkloads *workloads;
+  VjOwners *owners;
   VjSource *source; /* NULL: no tree yet; with ledger and machine */
   VjLedger *ledger;
   VjMachine *machine;
@@ -231,6 +233,18 @@ on_update (gpointer user_data)
     attributor->options->updated (attributor->options->user_data);
 }
 
+static void
+on_folding (const VjCgroupClass *class, const guint64 *energy_uj, guint n_shown, gpointer user_data)
+{
+  VjAttributor *attributor = user_data;
+  if (class->kind != VJ_CGROUP_POD || class->delegated)
+    return;
+  const VjPodName *pod = vj_names_pod (attributor->names, class->pod_uid);
+  if (pod != NULL && pod->workload_kind != NULL && pod->workload != NULL)
+    vj_owners_pod_folded (attributor->owners, pod->namespace_, pod->workload_kind, pod->workload, energy_uj,
+                          n_shown);
+}
+
 VjAttributor *
 vj_attributor_new (const VjAttributorOptions *options, VjNames *names, GError **error)
 {
@@ -238,7 +252,9 @@ vj_attributor_new (const VjAttributorOptions *options, VjNames *names, GError **
   attributor->options = options;
   attributor->names = names;
   attributor->shown = g_array_new (FALSE, TRUE, sizeof (ShownZone));
-  attributor->workloads = vj_workloads_open (&options->roots, &options->workloads, error);
+  attributor->owners = vj_owners_new ();
+  attributor->workloads =
+      vj_workloads_open (&options->roots, &options->workloads, on_folding, attributor, error);
   if (attributor->workloads == NULL)
     return NULL;
   attributor->watch =
@@ -264,6 +280,7 @@ vj_attributor_free (VjAttributor *attributor)
     return;
   g_clear_pointer (&attributor->watch, vj_tree_watch_free);
   g_clear_pointer (&attributor->workloads, vj_workloads_free);
+  g_clear_pointer (&attributor->owners, vj_owners_free);
   g_clear_pointer (&attributor->machine, vj_machine_free);
   g_clear_pointer (&attributor->ledger, vj_ledger_free);
   g_clear_pointer (&attributor->source, vj_source_free);
@@ -327,5 +344,6 @@ vj_attributor_snapshot (const VjAttributor *attributor)
   for (guint i = 0; i < attributor->shown->len; i++)
     snapshot_zone (attributor, shown_zone (attributor, i), &g_array_index (snapshot->zones, VjZoneView, i));
   vj_workloads_snapshot (attributor->workloads, attributor->names, snapshot);
+  vj_owners_snapshot (attributor->owners, snapshot);
   return snapshot;
 }

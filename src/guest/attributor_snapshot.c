@@ -29,12 +29,24 @@ group_free (gpointer data)
   g_free (group);
 }
 
+static void
+owner_free (gpointer data)
+{
+  VjOwnerSnapshot *owner = data;
+  g_free (owner->namespace_);
+  g_free (owner->kind);
+  g_free (owner->name);
+  g_free (owner->energy_uj);
+  g_free (owner);
+}
+
 VjAttributorSnapshot *
 vj_attributor_snapshot_new (void)
 {
   VjAttributorSnapshot *snapshot = g_new0 (VjAttributorSnapshot, 1);
   snapshot->zones = g_array_new (FALSE, TRUE, sizeof (VjZoneView));
   snapshot->groups = g_ptr_array_new_with_free_func (group_free);
+  snapshot->owners = g_ptr_array_new_with_free_func (owner_free);
   return snapshot;
 }
 
@@ -45,6 +57,7 @@ vj_attributor_snapshot_free (VjAttributorSnapshot *snapshot)
     return;
   g_array_unref (snapshot->zones);
   g_ptr_array_unref (snapshot->groups);
+  g_ptr_array_unref (snapshot->owners);
   g_free (snapshot);
 }
 

@@ -65,6 +65,7 @@ typedef struct
   guint processes;
   GArray *zones;     /* of VjZoneView */
   GPtrArray *groups; /* of VjGroupSnapshot, parents first */
+  GPtrArray *owners; /* of VjOwnerSnapshot: workloads, by namespace, kind and name */
 } VjAttributorSnapshot;
 
 VjAttributorSnapshot *vj_attributor_snapshot_new (void);
@@ -74,6 +75,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjAttributorSnapshot, vj_attributor_snapshot_free
 /* For whoever builds it. */
 VjGroupSnapshot *vj_group_snapshot_new (guint n_zones);
 GPtrArray *vj_process_snapshots_new (void); /* of VjProcessSnapshot */
+
+/* What an owner of pods was given, those that ended included. */
+typedef struct
+{
+  char *namespace_;
+  char *kind;
+  char *name;
+  guint64 *energy_uj;
+} VjOwnerSnapshot;
 
 /* Renderings. Pure. levels: which of them are shown. */
 typedef enum
@@ -85,5 +95,7 @@ typedef enum
   VJ_LEVEL_PROCESS = 1 << 4,
 } VjLevels;
 
+/* Prometheus text exposition; docs/attributor.md lists the families. */
 char *vj_attributor_metrics (const VjAttributorSnapshot *snapshot, guint levels);
+/* One document, of virtjoule-attributor(8). */
 char *vj_attributor_json (const VjAttributorSnapshot *snapshot, guint levels);

@@ -16,6 +16,8 @@
 struct VjWorkloads
 {
   VjWorkloadsOptions options;
+  VjWorkloadsFolding folding;
+  gpointer user_data;
   VjGroupBook book;
   gboolean by_memory;       /* some zone is shared by it */
   guint64 memory_us;        /* of its last reading; 0: none */
@@ -170,6 +172,14 @@ is_due (const VjWorkloads *workloads, const VjGroup *group, guint64 now_us)
          || workloads->ended.length > workloads->options.max_ended;
 }
 
+static void
+tell_folding (const VjWorkloads *workloads, const VjGroup *group)
+{
+  g_autofree guint64 *energy_uj = g_new0 (guint64, workloads->book.n_shown);
+  vj_group_add_total (&workloads->book, group, energy_uj);
+  workloads->folding (&group->class, energy_uj, workloads->book.n_shown, workloads->user_data);
+}
+
 /* Children end before their parents, so they are older in the queue. */
 void
 vj_workloads_settled (VjWorkloads *workloads, guint64 now_us, gboolean complete)
@@ -183,6 +193,7 @@ vj_workloads_settled (VjWorkloads *workloads, guint64 now_us, gboolean complete)
        oldest = g_queue_peek_head (&workloads->ended))
     {
       g_queue_pop_head (&workloads->ended);
+      tell_folding (workloads, oldest);
       vj_group_fold (&workloads->book, oldest);
     }
 }
@@ -234,11 +245,14 @@ vj_workloads_read (VjWorkloads *workloads, guint64 now_us, guint64 elapsed_us)
 }
 
 VjWorkloads *
-vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, GError **error)
+vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, VjWorkloadsFolding folding,
+                   gpointer user_data, GError **error)
 {
   static const VjCgroupFuncs funcs = { .added = on_added, .ending = on_ending, .removed = on_removed };
   g_autoptr (VjWorkloads) workloads = g_new0 (VjWorkloads, 1);
   workloads->options = *options;
+  workloads->folding = folding;
+  workloads->user_data = user_data;
   workloads->pids = g_array_new (FALSE, FALSE, sizeof (int));
   g_queue_init (&workloads->ended);
   workloads->listing = TRUE;

@@ -20,8 +20,13 @@ typedef struct
   guint max_ended; /* how many of these at most; the oldest go first */
 } VjWorkloadsOptions;
 
+/* A group that ended is folded into its parent, and shown no more; energy_uj: what it and all below it were given. */
+typedef void (*VjWorkloadsFolding) (const VjCgroupClass *class, const guint64 *energy_uj, guint n_shown,
+                                    gpointer user_data);
+
 /* Of roots, procfs and cgroupfs are used; borrowed. */
-VjWorkloads *vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, GError **error);
+VjWorkloads *vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options,
+                                VjWorkloadsFolding folding, gpointer user_data, GError **error);
 void vj_workloads_free (VjWorkloads *workloads);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjWorkloads, vj_workloads_free)
 
