@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "guest/processes.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "common/process.h"
+#include "tempdir.h"
+
+/* Real processes of this machine, in groups that exist in the test alone. */
+typedef struct
+{
+  VjLedger *ledger;
+  VjProcesses *processes;
+  GArray *pids;
+  GPtrArray *members;
+  GPtrArray *ended;
+  int group; /* its address is the owner */
+} Fixture;
+
+static void
+thread_group_free (gpointer data)
+{
+  vj_thread_group_free (data);
+}
+
+static int
+setup (void **state)
+{
+  Fixture *fixture = g_new0 (Fixture, 1);
+  VjZone zone = { 0 };
+  assert_true (vj_zone_init (&zone, "package-0", NULL, -1));
+  fixture->ledger = vj_ledger_new ();
+  vj_ledger_add_zone (fixture->ledger, &zone, 0);
+  fixture->processes = vj_processes_new ("/proc");
+  fixture->pids = g_array_new (FALSE, FALSE, sizeof (int));
+  fixture->members = g_ptr_array_new_with_free_func (thread_group_free);
+  fixture->ended = g_ptr_array_new_with_free_func (thread_group_free);
+  *state = fixture;
+  return 0;
+}
+
+static int
+teardown (void **state)
+{
+  Fixture *fixture = *state;
+  g_ptr_array_set_free_func (fixture->members, NULL);
+  vj_processes_end (fixture->processes, fixture->members, fixture->ended);
+  assert_int_equal (vj_processes_count (fixture->processes), 0);
+  g_ptr_array_unref (fixture->members);
+  g_ptr_array_unref (fixture->ended);
+  g_array_unref (fixture->pids);
+  vj_processes_free (fixture->processes);
+  vj_ledger_free (fixture->ledger);
+  g_free (fixture);
+  return 0;
+}
+
+/* Uses CPU time until it is told to stop, and waits then. */
+static int
+start_child (const char *name)
+{
+  int pid = fork ();
+  if (pid == 0)
+    {
+      prctl (PR_SET_NAME, name);
+      prctl (PR_SET_PDEATHSIG, SIGKILL);
+      for (;;)
+        ;
+    }
+  assert_true (pid > 0);
+  return pid;
+}
+
+static void
+end_child (int pid)
+{
+  kill (pid, SIGKILL);
+  assert_int_equal (waitpid (pid, NULL, 0), pid);
+}
+
+static guint64
+take (Fixture *fixture, gpointer owner, guint64 born_after_us)
+{
+  vj_processes_begin (fixture->processes, born_after_us, TRUE);
+  GPtrArray *members = fixture->members;
+  g_ptr_array_set_free_func (members, NULL); /* those that end go to the other array */
+  return vj_processes_read (fixture->processes, fixture->ledger, fixture->pids, owner, members,
+                            fixture->ended);
+}
+
+static VjThreadGroup *
+member (const Fixture *fixture, guint i)
+{
+  assert_true (i < fixture->members->len);
+  return g_ptr_array_index (fixture->members, i);
+}
+
+/* Reads until the child has used something since the last time. */
+static guint64
+take_some (Fixture *fixture)
+{
+  guint64 used_ns = 0;
+  while (used_ns == 0)
+    used_ns = take (fixture, &fixture->group, 0);
+  return used_ns;
+}
+
+static void
+counts_from_birth_or_from_now (void **state)
+{
+  Fixture *fixture = *state;
+  int pid = start_child ("a (b) c");
+  g_array_append_val (fixture->pids, pid);
+  assert_int_equal (take (fixture, &fixture->group, G_MAXUINT64),
+                    0); /* older than the last tick: its past is not ours */
+  assert_string_equal (member (fixture, 0)->command, "a (b) c");
+  assert_true (member (fixture, 0)->memory_bytes > 0);
+  guint64 used_ns = take_some (fixture);
+  assert_int_equal (member (fixture, 0)->cpu_ns, used_ns);
+  assert_int_equal (vj_account_usage_ns (member (fixture, 0)->account), used_ns);
+  vj_processes_end (fixture->processes, fixture->members, fixture->ended);
+  take_some (fixture); /* begins anew: born after 0 */
+  assert_true (member (fixture, 0)->cpu_ns >= used_ns);
+  end_child (pid);
+}
+
+static void
+one_that_ended_is_handed_over (void **state)
+{
+  Fixture *fixture = *state;
+  int pid = start_child ("short");
+  g_array_append_val (fixture->pids, pid);
+  take_some (fixture);
+  end_child (pid);
+  take (fixture, &fixture->group, 0); /* the group's list was read before it ended */
+  assert_int_equal (fixture->members->len, 0);
+  assert_int_equal (fixture->ended->len, 1);
+  assert_true (vj_account_usage_ns (((VjThreadGroup *)g_ptr_array_index (fixture->ended, 0))->account) > 0);
+}
+
+/* What it used before belongs to the group it was in. */
+static void
+one_that_moves_is_another (void **state)
+{
+  Fixture *fixture = *state;
+  g_autoptr (GPtrArray) others = g_ptr_array_new ();
+  int other = 0;
+  int pid = start_child ("mover");
+  g_array_append_val (fixture->pids, pid);
+  take_some (fixture);
+  vj_processes_begin (fixture->processes, 0, FALSE);
+  guint64 used_ns =
+      vj_processes_read (fixture->processes, fixture->ledger, fixture->pids, &other, others, fixture->ended);
+  assert_int_equal (used_ns, 0);
+  g_array_set_size (fixture->pids, 0);
+  vj_processes_read (fixture->processes, fixture->ledger, fixture->pids, &fixture->group, fixture->members,
+                     fixture->ended);
+  assert_int_equal (fixture->members->len, 0);
+  assert_int_equal (fixture->ended->len, 1);
+  assert_int_equal (others->len, 1);
+  assert_int_equal (vj_processes_count (fixture->processes), 1);
+  vj_processes_end (fixture->processes, others, fixture->ended);
+  end_child (pid);
+}
+
+/* hidepid: the process is there, its directory is not. */
+static void
+one_that_may_not_be_seen_is_no_member (void **state)
+{
+  Fixture *fixture = *state;
+  void *root = NULL;
+  int pid = getpid ();
+  tempdir_setup (&root);
+  g_autoptr (VjProcesses) blind = vj_processes_new (root);
+  g_array_append_val (fixture->pids, pid);
+  vj_processes_begin (blind, 0, TRUE);
+  assert_int_equal (vj_processes_read (blind, fixture->ledger, fixture->pids, &fixture->group,
+                                       fixture->members, fixture->ended),
+                    0);
+  assert_int_equal (fixture->members->len, 0);
+  tempdir_teardown (&root);
+}
+
+static void
+a_pid_twice_in_the_list_counts_once (void **state)
+{
+  Fixture *fixture = *state;
+  int pid = start_child ("twice");
+  g_array_append_val (fixture->pids, pid);
+  g_array_append_val (fixture->pids, pid);
+  take_some (fixture);
+  assert_int_equal (fixture->members->len, 1);
+  end_child (pid);
+}
+
+/* A pid that means another process by now: its clock began anew. */
+static void
+a_reused_pid_is_another_process (void **state)
+{
+  Fixture *fixture = *state;
+  int pid = start_child ("reused");
+  g_array_append_val (fixture->pids, pid);
+  take_some (fixture);
+  member (fixture, 0)->clock_ns = G_MAXUINT64; /* more than the one that has the pid now ever used */
+  take (fixture, &fixture->group, G_MAXUINT64);
+  assert_int_equal (fixture->members->len, 1);
+  assert_int_equal (fixture->ended->len, 1);
+  assert_true (member (fixture, 0)->clock_ns < G_MAXUINT64);
+  end_child (pid);
+}
+
+#define process_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    process_test (counts_from_birth_or_from_now),       process_test (one_that_ended_is_handed_over),
+    process_test (one_that_moves_is_another),           process_test (one_that_may_not_be_seen_is_no_member),
+    process_test (a_pid_twice_in_the_list_counts_once), process_test (a_reused_pid_is_another_process),
+  };
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
