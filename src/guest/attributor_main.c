@@ -11,6 +11,7 @@
 #include "common/metrics.h"
 #include "guest/attributor.h"
 #include "guest/attributor_options.h"
+#include "guest/names_logs.h"
 
 typedef struct
 {
@@ -97,7 +98,14 @@ static int
 run (Program *program, VjNames *names, GError **error)
 {
   g_autoptr (VjHttp) http = vj_http_new ();
+  g_autoptr (VjNamesLogs) logs = NULL;
   VjAttributorOptions options = program->line->attributor;
+  if (program->line->log_dir != NULL)
+    {
+      logs = vj_names_logs_new (program->line->log_dir, names, error);
+      if (logs == NULL)
+        return VJ_EXIT_FAILED;
+    }
   options.report = print_line;
   options.updated = on_updated;
   options.user_data = program;

@@ -24,6 +24,7 @@ typedef struct
   char *keep;
   char *max_groups;
   char *listen;
+  char *log_dir;
 } Texts;
 
 static void
@@ -37,6 +38,7 @@ texts_clear (Texts *texts)
   g_free (texts->keep);
   g_free (texts->max_groups);
   g_free (texts->listen);
+  g_free (texts->log_dir);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Texts, texts_clear)
 
@@ -148,6 +150,8 @@ interpret (VjAttributorCommandLine *line, Texts *texts, GError **error)
   roots->cgroupfs = either (texts->cgroupfs, "/sys/fs/cgroup");
   if (g_strcmp0 (texts->listen, "none") != 0)
     line->listen = either (texts->listen, DEFAULT_LISTEN);
+  if (g_strcmp0 (texts->log_dir, "none") != 0)
+    line->log_dir = either (texts->log_dir, "/var/log");
   if (line->json && !line->once)
     {
       g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "--json goes with --once; see --help");
@@ -178,6 +182,8 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
     { "procfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.procfs, "Where procfs is mounted (/proc)", "DIR" },
     { "cgroupfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.cgroupfs,
       "Where control groups are mounted (/sys/fs/cgroup)", "DIR" },
+    { "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &texts.log_dir,
+      "Where kubelet keeps pods and containers, for names (/var/log), or none", "DIR" },
     { "version", 0, 0, G_OPTION_ARG_NONE, &line->version, "Print the version", NULL },
     { 0 },
   };
@@ -197,4 +203,5 @@ vj_attributor_command_line_clear (VjAttributorCommandLine *line)
 {
   vj_roots_clear (&line->attributor.roots);
   g_free (line->listen);
+  g_free (line->log_dir);
 }

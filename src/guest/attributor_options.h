@@ -8,6 +8,7 @@ typedef struct
 {
   VjAttributorOptions attributor; /* but for report, updated and user_data */
   guint levels;                   /* VjLevels */
+  char *log_dir;                  /* of kubelet; NULL: names are not looked for there */
   char *listen;                   /* ADDRESS:PORT, or NULL: nowhere */
   gboolean once;
   gboolean json;
