@@ -245,16 +245,24 @@ on_folding (const VjCgroupClass *class, const guint64 *energy_uj, guint n_shown,
                           n_shown);
 }
 
+static void
+on_appeared (const VjCgroupClass *class, gpointer user_data)
+{
+  const VjAttributor *attributor = user_data;
+  if (attributor->options->appeared != NULL)
+    attributor->options->appeared (class, attributor->options->user_data);
+}
+
 VjAttributor *
 vj_attributor_new (const VjAttributorOptions *options, VjNames *names, GError **error)
 {
+  static const VjWorkloadsFuncs funcs = { .appeared = on_appeared, .folding = on_folding };
   g_autoptr (VjAttributor) attributor = g_new0 (VjAttributor, 1);
   attributor->options = options;
   attributor->names = names;
   attributor->shown = g_array_new (FALSE, TRUE, sizeof (ShownZone));
   attributor->owners = vj_owners_new ();
-  attributor->workloads =
-      vj_workloads_open (&options->roots, &options->workloads, on_folding, attributor, error);
+  attributor->workloads = vj_workloads_open (&options->roots, &options->workloads, &funcs, attributor, error);
   if (attributor->workloads == NULL)
     return NULL;
   attributor->watch =

@@ -17,6 +17,8 @@ typedef struct
   void (*report) (const char *line,
                   gpointer user_data);  /* what an administrator wants to read, once per change */
   void (*updated) (gpointer user_data); /* an interval has been attributed; NULL: nobody asks */
+  void (*appeared) (const VjCgroupClass *class,
+                    gpointer user_data); /* a group is there, for whoever looks for names; NULL: nobody */
   gpointer user_data;
 } VjAttributorOptions;
 

@@ -12,11 +12,13 @@
 #include "guest/attributor.h"
 #include "guest/attributor_options.h"
 #include "guest/names_logs.h"
+#include "guest/names_runtime.h"
 
 typedef struct
 {
   const VjAttributorCommandLine *line;
   VjAttributor *attributor;
+  VjNamesRuntime *runtime; /* NULL: not asked for */
   GMainLoop *loop;
   guint intervals;
 } Program;
@@ -71,6 +73,14 @@ serve_json (const char **ret_content_type, gpointer user_data, GError **error)
   return vj_attributor_json (snapshot, program->line->levels);
 }
 
+static void
+on_appeared (const VjCgroupClass *class, gpointer user_data)
+{
+  const Program *program = user_data;
+  if (program->runtime != NULL)
+    vj_names_runtime_appeared (program->runtime, class);
+}
+
 /* The first interval begins the count, and the second is the one that is shown. */
 static void
 on_updated (gpointer user_data)
@@ -99,6 +109,7 @@ run (Program *program, VjNames *names, GError **error)
 {
   g_autoptr (VjHttp) http = vj_http_new ();
   g_autoptr (VjNamesLogs) logs = NULL;
+  g_autoptr (VjNamesRuntime) runtime = NULL;
   VjAttributorOptions options = program->line->attributor;
   if (program->line->log_dir != NULL)
     {
@@ -106,6 +117,9 @@ run (Program *program, VjNames *names, GError **error)
       if (logs == NULL)
         return VJ_EXIT_FAILED;
     }
+  if (program->line->runtime_root != NULL)
+    program->runtime = runtime = vj_names_runtime_new (program->line->runtime_root, names);
+  options.appeared = on_appeared;
   options.report = print_line;
   options.updated = on_updated;
   options.user_data = program;

@@ -25,6 +25,7 @@ typedef struct
   char *max_groups;
   char *listen;
   char *log_dir;
+  char *runtime_root;
 } Texts;
 
 static void
@@ -39,6 +40,7 @@ texts_clear (Texts *texts)
   g_free (texts->max_groups);
   g_free (texts->listen);
   g_free (texts->log_dir);
+  g_free (texts->runtime_root);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Texts, texts_clear)
 
@@ -152,6 +154,8 @@ interpret (VjAttributorCommandLine *line, Texts *texts, GError **error)
     line->listen = either (texts->listen, DEFAULT_LISTEN);
   if (g_strcmp0 (texts->log_dir, "none") != 0)
     line->log_dir = either (texts->log_dir, "/var/log");
+  if (g_strcmp0 (texts->runtime_root, "none") != 0)
+    line->runtime_root = either (texts->runtime_root, "/");
   if (line->json && !line->once)
     {
       g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "--json goes with --once; see --help");
@@ -184,6 +188,8 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
       "Where control groups are mounted (/sys/fs/cgroup)", "DIR" },
     { "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &texts.log_dir,
       "Where kubelet keeps pods and containers, for names (/var/log), or none", "DIR" },
+    { "runtime-root", 0, 0, G_OPTION_ARG_FILENAME, &texts.runtime_root,
+      "Below which docker, containerd, CRI-O and Podman keep their state, for names (/), or none", "DIR" },
     { "version", 0, 0, G_OPTION_ARG_NONE, &line->version, "Print the version", NULL },
     { 0 },
   };
@@ -204,4 +210,5 @@ vj_attributor_command_line_clear (VjAttributorCommandLine *line)
   vj_roots_clear (&line->attributor.roots);
   g_free (line->listen);
   g_free (line->log_dir);
+  g_free (line->runtime_root);
 }

@@ -9,6 +9,7 @@ typedef struct
   VjAttributorOptions attributor; /* but for report, updated and user_data */
   guint levels;                   /* VjLevels */
   char *log_dir;                  /* of kubelet; NULL: names are not looked for there */
+  char *runtime_root;             /* below which container runtimes keep their state; NULL: as above */
   char *listen;                   /* ADDRESS:PORT, or NULL: nowhere */
   gboolean once;
   gboolean json;

@@ -16,7 +16,7 @@
 struct VjWorkloads
 {
   VjWorkloadsOptions options;
-  VjWorkloadsFolding folding;
+  VjWorkloadsFuncs funcs;
   gpointer user_data;
   VjGroupBook book;
   gboolean by_memory;       /* some zone is shared by it */
@@ -137,6 +137,7 @@ on_added (VjCgroup *cgroup, gpointer user_data)
   if (parent == NULL)
     workloads->root = group;
   vj_group_open_account (&workloads->book, group);
+  workloads->funcs.appeared (&group->class, workloads->user_data);
 }
 
 /* The last moment at which it can be read, though groups that come after may still use time in it. */
@@ -177,7 +178,7 @@ tell_folding (const VjWorkloads *workloads, const VjGroup *group)
 {
   g_autofree guint64 *energy_uj = g_new0 (guint64, workloads->book.n_shown);
   vj_group_add_total (&workloads->book, group, energy_uj);
-  workloads->folding (&group->class, energy_uj, workloads->book.n_shown, workloads->user_data);
+  workloads->funcs.folding (&group->class, energy_uj, workloads->book.n_shown, workloads->user_data);
 }
 
 /* Children end before their parents, so they are older in the queue. */
@@ -245,13 +246,13 @@ vj_workloads_read (VjWorkloads *workloads, guint64 now_us, guint64 elapsed_us)
 }
 
 VjWorkloads *
-vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, VjWorkloadsFolding folding,
+vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, const VjWorkloadsFuncs *told,
                    gpointer user_data, GError **error)
 {
   static const VjCgroupFuncs funcs = { .added = on_added, .ending = on_ending, .removed = on_removed };
   g_autoptr (VjWorkloads) workloads = g_new0 (VjWorkloads, 1);
   workloads->options = *options;
-  workloads->folding = folding;
+  workloads->funcs = *told;
   workloads->user_data = user_data;
   workloads->pids = g_array_new (FALSE, FALSE, sizeof (int));
   g_queue_init (&workloads->ended);

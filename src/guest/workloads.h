@@ -20,13 +20,17 @@ typedef struct
   guint max_ended; /* how many of these at most; the oldest go first */
 } VjWorkloadsOptions;
 
-/* A group that ended is folded into its parent, and shown no more; energy_uj: what it and all below it were given. */
-typedef void (*VjWorkloadsFolding) (const VjCgroupClass *class, const guint64 *energy_uj, guint n_shown,
-                                    gpointer user_data);
+typedef struct
+{
+  /* A group is there: now, or since before. */
+  void (*appeared) (const VjCgroupClass *class, gpointer user_data);
+  /* A group that ended is folded into its parent, and shown no more; energy_uj: what it and all below it were given. */
+  void (*folding) (const VjCgroupClass *class, const guint64 *energy_uj, guint n_shown, gpointer user_data);
+} VjWorkloadsFuncs;
 
 /* Of roots, procfs and cgroupfs are used; borrowed. */
 VjWorkloads *vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options,
-                                VjWorkloadsFolding folding, gpointer user_data, GError **error);
+                                const VjWorkloadsFuncs *told, gpointer user_data, GError **error);
 void vj_workloads_free (VjWorkloads *workloads);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjWorkloads, vj_workloads_free)
 
