@@ -24,7 +24,7 @@ typedef struct
 {
   int parent; /* index of the enclosing group, which comes before it; -1: the root */
   VjCgroupClass class;
-  char *path;
+  char *path; /* unique: vj_cgroup_path_text () */
   char *
       name; /* of a unit or slice: the directory's, unescaped; of a container or pod: its name, or NULL if unknown */
   char *namespace_;

@@ -251,3 +251,17 @@ vj_cgroup_display_name (const char *name)
     }
   return g_utf8_make_valid (plain->str, (gssize)plain->len);
 }
+
+char *
+vj_cgroup_path_text (const char *path)
+{
+  if (g_utf8_validate (path, -1, NULL))
+    return g_strdup (path);
+  GString *text = g_string_new ("escaped:");
+  for (const char *p = path; *p != '\0'; p++)
+    if (*p == '\\' || !g_ascii_isprint (*p))
+      g_string_append_printf (text, "\\x%02x", (guint)(guchar)*p);
+    else
+      g_string_append_c (text, *p);
+  return g_string_free (text, FALSE);
+}

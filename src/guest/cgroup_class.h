@@ -40,3 +40,7 @@ void vj_cgroup_classify (const VjCgroupClass *parent, const char *name, VjCgroup
 
 /* A directory name as systemd escapes it ("\\x2d" is "-"), undone; invalid UTF-8 replaced. The caller's. */
 char *vj_cgroup_display_name (const char *name);
+
+/* A path for labels and keys: itself, or, if it is not valid UTF-8, with "escaped:" before it and every odd byte and backslash
+ * as \xHH, so that no two paths have one text. The caller's. */
+char *vj_cgroup_path_text (const char *path);

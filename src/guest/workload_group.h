@@ -21,6 +21,7 @@ struct VjGroup
   /* CPU time since it was first read, or since its birth if it was born meanwhile; with all below it */
   guint64 cpu_ns;
   guint64 offset_ns; /* what it had used before */
+  guint64 before_ns; /* of earlier groups of its path, which it goes on from */
   gboolean born;     /* while its parent was followed */
   gboolean read;     /* at least once */
   guint64 ended_ns;  /* of the children that have ended: part of cpu_ns */

@@ -96,7 +96,7 @@ add_group (const Building *building, const VjGroup *group, int parent)
   VjGroupSnapshot *snapshot = vj_group_snapshot_new (book->n_shown);
   snapshot->parent = parent;
   snapshot->class = group->class;
-  snapshot->path = g_utf8_make_valid (group->path, -1);
+  snapshot->path = vj_cgroup_path_text (group->path);
   snapshot->terminated = group->cgroup == NULL;
   snapshot->cpu_ns = group->cpu_ns;
   vj_group_add_total (book, group, snapshot->energy_uj);

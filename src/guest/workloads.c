@@ -28,7 +28,8 @@ struct VjWorkloads
   VjProcesses *processes; /* NULL: they are not followed */
   GArray *pids;           /* scratch */
   VjGroup *root;
-  GQueue ended; /* VjGroup, oldest first */
+  GQueue ended;              /* VjGroup, oldest first */
+  GHashTable *ended_by_path; /* its path -> VjGroup */
 };
 
 /* --- usage --- */
@@ -53,7 +54,7 @@ read_cpu (const VjWorkloads *workloads, VjGroup *group)
   if (!group->read)
     group->offset_ns = group->born ? 0 : cpu_ns;
   group->read = TRUE;
-  group->cpu_ns = MAX (group->cpu_ns, cpu_ns - MIN (group->offset_ns, cpu_ns));
+  group->cpu_ns = MAX (group->cpu_ns, group->before_ns + cpu_ns - MIN (group->offset_ns, cpu_ns));
 }
 
 static guint64
@@ -126,17 +127,39 @@ bill_memory (VjGroup *group, guint64 elapsed_us)
 
 /* --- what the tree of groups tells --- */
 
+/* What has ended, and is still shown, goes on when it comes again: a service that is restarted, a container. Its figures
+ * never fall, and no path is there twice. Its parent is the same, since that is not folded before it. */
+static VjGroup *
+take_up_again (VjWorkloads *workloads, VjCgroup *cgroup)
+{
+  VjGroup *group = g_hash_table_lookup (workloads->ended_by_path, cgroup->path);
+  if (group == NULL)
+    return NULL;
+  g_hash_table_remove (workloads->ended_by_path, cgroup->path);
+  g_queue_remove (&workloads->ended, group);
+  group->parent->ended_ns -= group->cpu_ns;
+  group->cgroup = cgroup;
+  group->before_ns = group->cpu_ns;
+  group->read = FALSE;
+  group->ended_us = 0;
+  group->memory_bytes = 0;
+  return group;
+}
+
 static void
 on_added (VjCgroup *cgroup, gpointer user_data)
 {
   VjWorkloads *workloads = user_data;
   VjGroup *parent = cgroup->parent != NULL ? cgroup->parent->data : NULL;
-  VjGroup *group = vj_group_new (parent, cgroup, workloads->book.n_shown);
+  VjGroup *group = take_up_again (workloads, cgroup);
+  if (group == NULL)
+    group = vj_group_new (parent, cgroup, workloads->book.n_shown);
   group->born = !workloads->listing;
   cgroup->data = group;
   if (parent == NULL)
     workloads->root = group;
-  vj_group_open_account (&workloads->book, group);
+  if (group->account == NULL)
+    vj_group_open_account (&workloads->book, group);
   workloads->funcs.appeared (&group->class, workloads->user_data);
 }
 
@@ -162,6 +185,7 @@ on_removed (VjCgroup *cgroup, gpointer user_data)
   group->parent->ended_ns += group->cpu_ns;
   group->ended_us = vj_clock_monotonic_us ();
   g_queue_push_tail (&workloads->ended, group);
+  g_hash_table_insert (workloads->ended_by_path, group->path, group);
 }
 
 /* --- ends --- */
@@ -194,6 +218,7 @@ vj_workloads_settled (VjWorkloads *workloads, guint64 now_us, gboolean complete)
        oldest = g_queue_peek_head (&workloads->ended))
     {
       g_queue_pop_head (&workloads->ended);
+      g_hash_table_remove (workloads->ended_by_path, oldest->path);
       tell_folding (workloads, oldest);
       vj_group_fold (&workloads->book, oldest);
     }
@@ -256,6 +281,7 @@ vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, cons
   workloads->user_data = user_data;
   workloads->pids = g_array_new (FALSE, FALSE, sizeof (int));
   g_queue_init (&workloads->ended);
+  workloads->ended_by_path = g_hash_table_new (g_str_hash, g_str_equal);
   workloads->listing = TRUE;
   workloads->tree = vj_cgroup_tree_open (roots->cgroupfs, options->max_groups, &funcs, workloads, error);
   workloads->listing = FALSE;
@@ -283,6 +309,7 @@ vj_workloads_free (VjWorkloads *workloads)
   if (workloads == NULL)
     return;
   g_clear_pointer (&workloads->tree, vj_cgroup_tree_free); /* everything ends */
+  g_hash_table_unref (workloads->ended_by_path);
   if (workloads->root != NULL)
     free_groups (workloads->root);
   g_queue_clear (&workloads->ended);

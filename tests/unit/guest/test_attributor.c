@@ -306,6 +306,43 @@ what_ended_is_shown_for_a_while (void **state)
   assert_true (find (folded, "/docker/" ID)->terminated);
 }
 
+/* A service that is restarted: one series for its path, which goes on. */
+static void
+what_comes_again_goes_on (void **state)
+{
+  Machine *machine = *state;
+  make_group (machine, "/a.slice/a.service/part");
+  make_group (machine, "/a.slice/a.service");
+  make_group (machine, "/a.slice");
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 0, 0);
+  use (machine, "/a.slice/a.service/part", 1000, 100);
+  use (machine, "/a.slice/a.service", 2000, 200);
+  use (machine, "/a.slice", 2000, 200);
+  update (machine, 5000000, 0);
+  g_autoptr (VjAttributorSnapshot) before = checked_snapshot (machine);
+  guint64 given_uj = find (before, "/a.slice/a.service")->energy_uj[0];
+  remove_group (machine, "/a.slice/a.service/part");
+  remove_group (machine, "/a.slice/a.service");
+  update (machine, 0, 0);
+  make_group (machine, "/a.slice/a.service");
+  use (machine, "/a.slice/a.service", 500, 100);
+  use (machine, "/a.slice", 500, 100);
+  update (machine, 1000000, 0);
+  g_autoptr (VjAttributorSnapshot) after = checked_snapshot (machine);
+  const VjGroupSnapshot *service = find (after, "/a.slice/a.service");
+  assert_false (service->terminated);
+  assert_int_equal (service->cpu_ns, 2500000);
+  assert_true (service->energy_uj[0] > given_uj);
+  assert_true (find (after, "/a.slice/a.service/part")->terminated);
+  assert_int_equal (after->groups->len, 3);
+  update (machine, 1000000, 0); /* nobody used anything */
+  g_autoptr (VjAttributorSnapshot) later = checked_snapshot (machine);
+  assert_int_equal (find (later, "/a.slice")->energy_uj[0], find (after, "/a.slice")->energy_uj[0]);
+}
+
 static void
 names_come_late (void **state)
 {
@@ -375,6 +412,22 @@ a_new_zone_joins (void **state)
   assert_true (find (snapshot, CTR)->energy_uj[2] > 0);
 }
 
+/* No path twice, and none that was there before with less. */
+static void
+assert_series_grow (GHashTable **last, const VjAttributorSnapshot *snapshot)
+{
+  GHashTable *now = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < snapshot->groups->len; i++)
+    {
+      const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, i);
+      gpointer before = g_hash_table_lookup (*last, group->path);
+      assert_true (group->energy_uj[0] >= GPOINTER_TO_SIZE (before));
+      assert_true (g_hash_table_insert (now, g_strdup (group->path), GSIZE_TO_POINTER (group->energy_uj[0])));
+    }
+  g_hash_table_unref (*last);
+  *last = now;
+}
+
 /* Anything may come and go at any time; the sums hold all the same, and no counter ever falls. */
 static void
 sums_hold_whatever_happens (void **state)
@@ -382,6 +435,7 @@ sums_hold_whatever_happens (void **state)
   Machine *machine = *state;
   g_autoptr (GRand) rand = g_rand_new_with_seed (4711);
   g_autoptr (GHashTable) last = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  GHashTable *series = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   machine->options.workloads.max_ended = 3;
   make_group (machine, "/keep");
   write_tree (machine);
@@ -412,7 +466,9 @@ sums_hold_whatever_happens (void **state)
       guint64 total_uj = g_array_index (snapshot->zones, VjZoneView, 0).kernel_uj;
       assert_true (total_uj >= GPOINTER_TO_SIZE (g_hash_table_lookup (last, "kernel")));
       g_hash_table_replace (last, g_strdup ("kernel"), GSIZE_TO_POINTER (total_uj));
+      assert_series_grow (&series, snapshot);
     }
+  g_hash_table_unref (series);
 }
 
 #define machine_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
@@ -424,6 +480,7 @@ main (void)
     machine_test (shares_an_interval_by_what_groups_used),
     machine_test (what_ended_stays_and_is_folded_later),
     machine_test (what_ended_is_shown_for_a_while),
+    machine_test (what_comes_again_goes_on),
     machine_test (names_come_late),
     machine_test (waits_for_the_tree_and_survives_its_absence),
     machine_test (a_new_zone_joins),

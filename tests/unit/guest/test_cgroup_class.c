@@ -163,6 +163,25 @@ unescapes (void **state)
     }
 }
 
+/* No two paths share a text, whatever they are called. */
+static void
+paths_have_texts_of_their_own (void **state)
+{
+  static const char *const paths[][2] = {
+    { "/a.slice", "/a.slice" },
+    { "/dev-disk\\x2d1.mount", "/dev-disk\\x2d1.mount" },
+    { "/\xff", "escaped:/\\xff" },
+    { "/\xfe\n", "escaped:/\\xfe\\x0a" },
+    { "/\\xff\xff", "escaped:/\\x5cxff\\xff" },
+    { "/\\xff", "/\\xff" },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (paths); i++)
+    {
+      g_autofree char *text = vj_cgroup_path_text (paths[i][0]);
+      assert_string_equal (text, paths[i][1]);
+    }
+}
+
 int
 main (void)
 {
@@ -170,6 +189,7 @@ main (void)
     cmocka_unit_test (classifies),
     cmocka_unit_test (refuses_long_names),
     cmocka_unit_test (unescapes),
+    cmocka_unit_test (paths_have_texts_of_their_own),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
