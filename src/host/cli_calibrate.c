@@ -11,7 +11,7 @@
 #include "common/units.h"
 #include "host/calibration.h"
 #include "host/cli_json.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 
 #define U64 "%" G_GUINT64_FORMAT
 

@@ -5,7 +5,7 @@
 #include "host/channel_change.h"
 #include "host/cli_domains.h"
 #include "host/cli_json.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 #include "host/guest_socket.h"
 
 typedef struct

@@ -6,7 +6,7 @@
 #include "common/error.h"
 #include "host/cli_domains.h"
 #include "host/cli_json.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 #include "host/domain_settings.h"
 #include "host/settings_xml.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "common/error.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 
 typedef struct
 {

@@ -3,7 +3,7 @@
 
 #include "common/error.h"
 #include "host/cli_json.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 
 /* The zones, in the agent's order; all domains have the same. Free with g_list_free (). */
 static GList *

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 #include "host/guest_socket.h"
 #include "host/proxmox_qm.h"
 

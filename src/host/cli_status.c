@@ -5,7 +5,7 @@
 
 #include "common/error.h"
 #include "host/cli_json.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 
 #define U64 "%" G_GUINT64_FORMAT
 

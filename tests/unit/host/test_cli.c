@@ -11,7 +11,7 @@
 
 #include "common/error.h"
 #include "golden.h"
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 
 /* The agent's golden documents in, golden tables out. */
 static void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/cli_table.h"
+#include "common/cli_table.h"
 
 struct VjCliTable
 {
@@ -61,18 +61,35 @@ vj_cli_table_column (VjCliTable *table, const char *header, gboolean right)
   vj_cli_table_cell (table, header);
 }
 
+static guint
+columns_of (gunichar c)
+{
+  if (g_unichar_iszerowidth (c))
+    return 0;
+  return g_unichar_iswide (c) ? 2 : 1;
+}
+
 /* Columns of the terminal that text takes. */
 static guint
 width_of (const char *text)
 {
   guint width = 0;
   for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
-    {
-      gunichar c = g_utf8_get_char (p);
-      if (!g_unichar_iszerowidth (c))
-        width += g_unichar_iswide (c) ? 2 : 1;
-    }
+    width += columns_of (g_utf8_get_char (p));
   return width;
+}
+
+gsize
+vj_cli_clip (const char *text, guint columns)
+{
+  const char *p = text;
+  for (guint width = 0; *p != '\0'; p = g_utf8_next_char (p))
+    {
+      width += columns_of (g_utf8_get_char (p));
+      if (width > columns)
+        break;
+    }
+  return (gsize)(p - text);
 }
 
 static guint *

@@ -18,3 +18,5 @@ void vj_cli_table_take (VjCliTable *table, char *text);
 void vj_cli_table_render (const VjCliTable *table, GString *out);
 /* The replacement alone, for text outside tables. The caller's. */
 char *vj_cli_printable (const char *text);
+/* How many bytes of text, valid UTF-8, fit into that many columns of a terminal. */
+gsize vj_cli_clip (const char *text, guint columns);
