@@ -10,7 +10,10 @@
 #include "common/http.h"
 #include "common/metrics.h"
 #include "guest/attributor.h"
+#include "guest/attributor_once.h"
 #include "guest/attributor_options.h"
+#include "guest/attributor_screen.h"
+#include "guest/attributor_top.h"
 #include "guest/names_logs.h"
 #include "guest/names_runtime.h"
 
@@ -19,8 +22,9 @@ typedef struct
   const VjAttributorCommandLine *line;
   VjAttributor *attributor;
   VjNamesRuntime *runtime; /* NULL: not asked for */
+  VjScreen *screen;        /* of --top */
   GMainLoop *loop;
-  guint intervals;
+  guint readings;
 } Program;
 
 static void
@@ -81,63 +85,122 @@ on_appeared (const VjCgroupClass *class, gpointer user_data)
     vj_names_runtime_appeared (program->runtime, class);
 }
 
-/* The first interval begins the count, and the second is the one that is shown. */
+/* --- what an interval and a complaint mean to each way of running --- */
+
+/* The first reading begins the count; --once ends with the second, an interval later. */
 static void
 on_updated (gpointer user_data)
 {
   Program *program = user_data;
-  program->intervals++;
-  if (program->line->once && program->intervals >= 2)
+  program->readings++;
+  if (program->screen != NULL && program->attributor != NULL)
+    vj_screen_take (program->screen, vj_attributor_snapshot (program->attributor));
+  if (program->line->once && program->readings == 2)
     g_main_loop_quit (program->loop);
 }
 
-static int
-print_once (const Program *program)
+static void
+on_report (const char *line, gpointer user_data)
 {
-  g_autoptr (VjAttributorSnapshot) snapshot = vj_attributor_snapshot (program->attributor);
-  guint levels = program->line->levels;
-  g_autofree char *text =
-      program->line->json ? vj_attributor_json (snapshot, levels) : vj_attributor_metrics (snapshot, levels);
-  if (fputs (text, stdout) != EOF && fflush (stdout) == 0)
-    return VJ_EXIT_OK;
-  print_line ("standard output cannot be written", NULL);
-  return VJ_EXIT_FAILED;
+  const Program *program = user_data;
+  if (program->screen != NULL)
+    vj_screen_tell (program->screen, line);
+  else
+    print_line (line, NULL);
 }
 
-static int
-run (Program *program, VjNames *names, GError **error)
+static char *
+render_once (const Program *program)
+{
+  g_autoptr (VjAttributorSnapshot) snapshot = vj_attributor_snapshot (program->attributor);
+  const VjTopView view = { .levels = program->line->levels };
+  if (program->line->json)
+    return vj_attributor_json (snapshot, program->line->levels);
+  if (program->line->metrics)
+    return vj_attributor_metrics (snapshot, program->line->levels);
+  return vj_attributor_top (NULL, snapshot, &view);
+}
+
+/* Waits for an interval to begin, and for it to end. */
+static gboolean
+run_once (Program *program, const VjAttributorOptions *options, VjNames *names, GError **error)
+{
+  if (!vj_once_await_update (options, program->loop, error))
+    return FALSE;
+  program->attributor = vj_attributor_new (options, names, error);
+  if (program->attributor == NULL || program->readings == 0 || !vj_once_run (options, program->loop, error)
+      || program->readings < 2)
+    return FALSE;
+  g_autofree char *text = render_once (program);
+  if (fputs (text, stdout) != EOF && fflush (stdout) == 0)
+    return TRUE;
+  g_set_error_literal (error, VJ_ERROR, VJ_ERROR_FAILED, "standard output cannot be written");
+  return FALSE;
+}
+
+static gboolean
+run_top (Program *program, const VjAttributorOptions *options, VjNames *names, GError **error)
+{
+  program->screen = vj_screen_open (program->line->levels, program->loop, error);
+  if (program->screen == NULL)
+    return FALSE;
+  program->attributor = vj_attributor_new (options, names, error);
+  if (program->attributor != NULL)
+    g_main_loop_run (program->loop);
+  g_clear_pointer (&program->screen, vj_screen_free);
+  return program->attributor != NULL;
+}
+
+static gboolean
+serve (Program *program, const VjAttributorOptions *options, VjNames *names, GError **error)
 {
   g_autoptr (VjHttp) http = vj_http_new ();
+  vj_http_handle (http, "/metrics", serve_metrics, program);
+  vj_http_handle (http, "/v1/energy", serve_json, program);
+  if (program->line->listen != NULL && !vj_http_listen_tcp (http, program->line->listen, error))
+    {
+      g_prefix_error_literal (error, "--listen: ");
+      return FALSE;
+    }
+  program->attributor = vj_attributor_new (options, names, error);
+  if (program->attributor != NULL)
+    g_main_loop_run (program->loop);
+  return program->attributor != NULL;
+}
+
+static gboolean
+run (Program *program, VjNames *names, GError **error)
+{
   g_autoptr (VjNamesLogs) logs = NULL;
   g_autoptr (VjNamesRuntime) runtime = NULL;
   VjAttributorOptions options = program->line->attributor;
+  gboolean done = FALSE;
   if (program->line->log_dir != NULL)
     {
       logs = vj_names_logs_new (program->line->log_dir, names, error);
       if (logs == NULL)
-        return VJ_EXIT_FAILED;
+        return FALSE;
     }
   if (program->line->runtime_root != NULL)
     program->runtime = runtime = vj_names_runtime_new (program->line->runtime_root, names);
   options.appeared = on_appeared;
-  options.report = print_line;
+  options.report = on_report;
   options.updated = on_updated;
   options.user_data = program;
-  program->attributor = vj_attributor_new (&options, names, error);
-  if (program->attributor == NULL)
-    return VJ_EXIT_FAILED;
-  vj_http_handle (http, "/metrics", serve_metrics, program);
-  vj_http_handle (http, "/v1/energy", serve_json, program);
-  if (!program->line->once && program->line->listen != NULL
-      && !vj_http_listen_tcp (http, program->line->listen, error))
-    {
-      vj_attributor_free (program->attributor);
-      return VJ_EXIT_FAILED;
-    }
-  g_main_loop_run (program->loop);
-  int code = program->line->once && program->intervals >= 2 ? print_once (program) : VJ_EXIT_OK;
+  if (program->line->once)
+    done = run_once (program, &options, names, error);
+  else if (program->line->top)
+    done = run_top (program, &options, names, error);
+  else
+    done = serve (program, &options, names, error);
   vj_attributor_free (program->attributor);
-  return code;
+  return done;
+}
+
+static int
+exit_code (const GError *error)
+{
+  return g_error_matches (error, VJ_ERROR, VJ_ERROR_INVALID) ? VJ_EXIT_USAGE : VJ_EXIT_FAILED;
 }
 
 int
@@ -161,6 +224,7 @@ main (int argc, char **argv)
     }
   g_unix_signal_add (SIGTERM, quit, loop);
   g_unix_signal_add (SIGINT, quit, loop);
-  int code = run (&program, names, &error);
-  return error != NULL ? fail (code, error) : code;
+  if (run (&program, names, &error))
+    return VJ_EXIT_OK;
+  return error != NULL ? fail (exit_code (error), error) : VJ_EXIT_FAILED;
 }

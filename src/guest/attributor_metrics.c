@@ -62,9 +62,39 @@ put_zones (VjMetrics *metrics, const VjAttributorSnapshot *snapshot)
                      "Part of the kernel's that could not be matched with anybody's usage.");
   for (guint i = 0; i < snapshot->zones->len; i++)
     vj_metrics_micro (metrics, zone_at (snapshot, i)->gap_uj, "zone", zone_at (snapshot, i)->zone.id, NULL);
+  vj_metrics_family (
+      metrics, "virtjoule_folded_energy_joules_total", "counter",
+      "Energy of outermost control groups that ended and are shown no more. With the kernel's and "
+      "that of the outermost groups it is the node's.");
+  for (guint i = 0; i < snapshot->zones->len; i++)
+    vj_metrics_micro (metrics, zone_at (snapshot, i)->folded_uj, "zone", zone_at (snapshot, i)->zone.id,
+                      NULL);
 }
 
 /* --- one group's labels --- */
+
+static gboolean
+has_label (const GPtrArray *labels, const char *name)
+{
+  for (guint i = 0; i < labels->len; i += 2)
+    if (strcmp (g_ptr_array_index (labels, i), name) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* As kube-state-metrics calls them: app.kubernetes.io/name is label_app_kubernetes_io_name. The first of two that would be
+ * called the same stays. There are as many names as the operator allows. */
+static void
+label_allowed (GPtrArray *labels, const VjGroupSnapshot *group)
+{
+  for (guint i = 0; group->labels != NULL && group->labels[i] != NULL; i += 2)
+    {
+      g_autofree char *name = g_strconcat ("label_", group->labels[i], NULL);
+      g_strcanon (name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_", '_');
+      if (!has_label (labels, name))
+        label (labels, g_intern_string (name), group->labels[i + 1]);
+    }
+}
 
 static void
 label_pod (GPtrArray *labels, const VjGroupSnapshot *group)
@@ -74,18 +104,15 @@ label_pod (GPtrArray *labels, const VjGroupSnapshot *group)
   label (labels, "pod_uid", group->class.pod_uid);
   label (labels, "workload_kind", group->workload_kind);
   label (labels, "workload", group->workload);
-  for (guint i = 0; group->labels != NULL && group->labels[i] != NULL; i++)
-    g_ptr_array_add (labels, group->labels[i]);
+  label_allowed (labels, group);
 }
 
-/* A delegated group may have any name, that of another one too: its path tells them apart. */
 static void
 label_container (GPtrArray *labels, const VjGroupSnapshot *group)
 {
   label (labels, "container", group->name);
   label (labels, "container_id", group->class.id);
   label (labels, "runtime", group->class.runtime);
-  label (labels, "cgroup", group->class.delegated ? group->path : "");
   label_pod (labels, group);
 }
 
@@ -93,14 +120,12 @@ static void
 label_unit (GPtrArray *labels, const VjGroupSnapshot *group)
 {
   label (labels, "unit", group->name);
-  label (labels, "cgroup", group->path);
 }
 
 static void
 label_slice (GPtrArray *labels, const VjGroupSnapshot *group)
 {
   label (labels, "slice", group->name);
-  label (labels, "cgroup", group->path);
 }
 
 /* --- levels --- */
@@ -127,6 +152,15 @@ static const Level levels_of_groups[] = {
     "virtjoule_slice_cpu_seconds_total" },
 };
 
+/* Whoever owns a delegated group may give it any name, that of another one too: paths tell them apart. */
+static void
+label_group (GPtrArray *labels, const Level *level, const VjGroupSnapshot *group)
+{
+  g_ptr_array_set_size (labels, 0);
+  level->put_labels (labels, group);
+  label (labels, "cgroup", group->path);
+}
+
 static void
 put_level (VjMetrics *metrics, const VjAttributorSnapshot *snapshot, const Level *level)
 {
@@ -137,8 +171,7 @@ put_level (VjMetrics *metrics, const VjAttributorSnapshot *snapshot, const Level
       const VjGroupSnapshot *group = group_at (snapshot, i);
       if (group->class.kind != level->kind)
         continue;
-      g_ptr_array_set_size (labels, 0);
-      level->put_labels (labels, group);
+      label_group (labels, level, group);
       put_energy (metrics, snapshot, labels, group->energy_uj);
     }
   vj_metrics_family (metrics, level->cpu, "counter", "CPU time that this energy was attributed by.");
@@ -147,8 +180,7 @@ put_level (VjMetrics *metrics, const VjAttributorSnapshot *snapshot, const Level
       const VjGroupSnapshot *group = group_at (snapshot, i);
       if (group->class.kind != level->kind)
         continue;
-      g_ptr_array_set_size (labels, 0);
-      level->put_labels (labels, group);
+      label_group (labels, level, group);
       g_ptr_array_add (labels, NULL);
       vj_metrics_micro_of (metrics, group->cpu_ns / VJ_NS_PER_US, (const char *const *)labels->pdata);
     }
@@ -187,6 +219,16 @@ put_process (VjMetrics *metrics, const VjAttributorSnapshot *snapshot, const VjG
   put_energy (metrics, snapshot, labels, process->energy_uj);
 }
 
+/* Most groups only hold others. */
+static gboolean
+has_run_processes (const VjAttributorSnapshot *snapshot, const VjGroupSnapshot *group)
+{
+  gboolean has = group->processes != NULL;
+  for (guint i = 0; !has && i < snapshot->zones->len; i++)
+    has = group->exited_uj[i] > 0;
+  return has;
+}
+
 static void
 put_processes (VjMetrics *metrics, const VjAttributorSnapshot *snapshot)
 {
@@ -203,9 +245,12 @@ put_processes (VjMetrics *metrics, const VjAttributorSnapshot *snapshot)
                      "Energy of the group's own processes that have ended.");
   for (guint i = 0; i < snapshot->groups->len; i++)
     {
+      const VjGroupSnapshot *group = group_at (snapshot, i);
+      if (!has_run_processes (snapshot, group))
+        continue;
       g_ptr_array_set_size (labels, 0);
-      label (labels, "cgroup", group_at (snapshot, i)->path);
-      put_energy (metrics, snapshot, labels, group_at (snapshot, i)->exited_uj);
+      label (labels, "cgroup", group->path);
+      put_energy (metrics, snapshot, labels, group->exited_uj);
     }
 }
 

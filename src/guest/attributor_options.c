@@ -156,12 +156,25 @@ interpret (VjAttributorCommandLine *line, Texts *texts, GError **error)
     line->log_dir = either (texts->log_dir, "/var/log");
   if (g_strcmp0 (texts->runtime_root, "none") != 0)
     line->runtime_root = either (texts->runtime_root, "/");
-  if (line->json && !line->once)
-    {
-      g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID, "--json goes with --once; see --help");
-      return FALSE;
-    }
   return TRUE;
+}
+
+static gboolean
+check_together (const VjAttributorCommandLine *line, GError **error)
+{
+  const char *problem = NULL;
+  if (line->once && line->top)
+    problem = "--once and --top exclude each other";
+  else if (line->json && line->metrics)
+    problem = "--json and --metrics exclude each other";
+  else if (line->json && !line->once)
+    problem = "--json goes with --once";
+  else if (line->metrics && !line->once)
+    problem = "--metrics goes with --once";
+  if (problem == NULL)
+    return TRUE;
+  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s; see --help", problem);
+  return FALSE;
 }
 
 gboolean
@@ -169,8 +182,11 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
 {
   g_auto (Texts) texts = { 0 };
   const GOptionEntry entries[] = {
-    { "once", 0, 0, G_OPTION_ARG_NONE, &line->once, "Attribute one interval, print it, and end", NULL },
-    { "json", 0, 0, G_OPTION_ARG_NONE, &line->json, "With --once: as JSON", NULL },
+    { "top", 0, 0, G_OPTION_ARG_NONE, &line->top, "Show on this terminal what uses the energy", NULL },
+    { "once", 0, 0, G_OPTION_ARG_NONE, &line->once, "Attribute one interval, print a table of it, and end",
+      NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &line->json, "With --once: a JSON document in its place", NULL },
+    { "metrics", 0, 0, G_OPTION_ARG_NONE, &line->metrics, "With --once: metrics in its place", NULL },
     { "levels", 0, 0, G_OPTION_ARG_STRING, &texts.levels,
       "What is shown: node, workload, pod, container, unit, process (all but process)", "LIST" },
     { "listen", 0, 0, G_OPTION_ARG_STRING, &texts.listen,
@@ -199,7 +215,7 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
   if (!g_option_context_parse (context, &argc, &argv, error))
     return FALSE;
   if (argc == 1)
-    return interpret (line, &texts, error);
+    return interpret (line, &texts, error) && check_together (line, error);
   g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "unexpected argument %s; see --help", argv[1]);
   return FALSE;
 }

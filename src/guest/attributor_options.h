@@ -12,7 +12,9 @@ typedef struct
   char *runtime_root;             /* below which container runtimes keep their state; NULL: as above */
   char *listen;                   /* ADDRESS:PORT, or NULL: nowhere */
   gboolean once;
-  gboolean json;
+  gboolean json; /* with once, as is metrics */
+  gboolean metrics;
+  gboolean top;
   gboolean version;
 } VjAttributorCommandLine;
 
