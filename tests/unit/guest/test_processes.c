@@ -70,15 +70,22 @@ teardown (void **state)
 static int
 start_child (const char *name)
 {
+  int ready[2];
+  assert_int_equal (pipe (ready), 0);
   int pid = fork ();
   if (pid == 0)
     {
       prctl (PR_SET_NAME, name);
       prctl (PR_SET_PDEATHSIG, SIGKILL);
+      close (ready[0]);
+      close (ready[1]);
       for (;;)
         ;
     }
   assert_true (pid > 0);
+  close (ready[1]);
+  assert_int_equal (read (ready[0], &(char){ 0 }, 1), 0); /* it has its name */
+  close (ready[0]);
   return pid;
 }
 
