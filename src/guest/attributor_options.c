@@ -106,12 +106,14 @@ parse_count (const char *option, const char *text, guint *ret_count, GError **er
   return TRUE;
 }
 
-/* The tree of virtjoule-reader in a virtual machine, else this machine's own. */
+/* This machine's own counters where it has some and no reader shows others, which may lie over them. Else the reader's tree,
+ * even before it is there: the port may come late, by hot-plug too. */
 static char *
 default_sysfs (void)
 {
-  g_autofree char *tree = g_build_filename (READERS_SYSFS, "class", NULL);
-  return g_strdup (g_file_test (tree, G_FILE_TEST_IS_DIR) ? READERS_SYSFS : "/sys");
+  gboolean own = g_file_test ("/sys/class/powercap/intel-rapl:0", G_FILE_TEST_IS_DIR);
+  gboolean readers = g_file_test (READERS_SYSFS "/class", G_FILE_TEST_IS_DIR);
+  return g_strdup (own && !readers ? "/sys" : READERS_SYSFS);
 }
 
 static char *
@@ -198,7 +200,8 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
     { "interval", 0, 0, G_OPTION_ARG_STRING, &texts.interval,
       "Time between readings of counters that tick by themselves (1s)", "DURATION" },
     { "sysfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.sysfs,
-      "What holds class/powercap (" READERS_SYSFS " where it is there, else /sys)", "DIR" },
+      "What holds class/powercap (/sys where this machine has counters of its own, else " READERS_SYSFS ")",
+      "DIR" },
     { "procfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.procfs, "Where procfs is mounted (/proc)", "DIR" },
     { "cgroupfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.cgroupfs,
       "Where control groups are mounted (/sys/fs/cgroup)", "DIR" },
