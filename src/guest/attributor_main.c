@@ -145,6 +145,8 @@ run_top (Program *program, const VjAttributorOptions *options, VjNames *names, G
   if (program->screen == NULL)
     return FALSE;
   program->attributor = vj_attributor_new (options, names, error);
+  if (program->attributor != NULL && program->readings > 0)
+    vj_screen_take (program->screen, vj_attributor_snapshot (program->attributor));
   if (program->attributor != NULL)
     g_main_loop_run (program->loop);
   g_clear_pointer (&program->screen, vj_screen_free);
