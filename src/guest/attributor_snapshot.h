@@ -97,5 +97,5 @@ typedef enum
 
 /* Prometheus text exposition; docs/attributor.md lists the families. */
 char *vj_attributor_metrics (const VjAttributorSnapshot *snapshot, guint levels);
-/* One document, of virtjoule-attributor(8). */
+/* One document; docs/attributor.md describes it. */
 char *vj_attributor_json (const VjAttributorSnapshot *snapshot, guint levels);

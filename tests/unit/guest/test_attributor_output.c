@@ -17,6 +17,7 @@
 #define POD     PODS "/kubepods-pod6f2c3c1e_5b1a_4e0f_9c55_0a1b2c3d4e5f.slice"
 #define ENDED   PODS "/kubepods-pod7f2c3c1e_5b1a_4e0f_9c55_0a1b2c3d4e5f.slice"
 #define CTR     POD "/cri-containerd-" ID ".scope"
+#define PAUSE   POD "/cri-containerd-f123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope"
 #define USER    "/user.slice/user-1000.slice/user@1000.service"
 #define ALL     (VJ_LEVEL_WORKLOAD | VJ_LEVEL_POD | VJ_LEVEL_CONTAINER | VJ_LEVEL_UNIT | VJ_LEVEL_PROCESS)
 #define N_ZONES 3
@@ -108,9 +109,10 @@ add_pods (const Node *node)
   container->exited_uj[0] = 99;
   add_process (container, 4711, HARMFUL, 1000000 * node->intervals);
   add_process (container, 12, "sh", 10);
-  VjGroupSnapshot *pause =
-      add_group (node, pods + 1, POD "/cri-containerd-f" ID ".scope", 0, 0); /* one digit too many: a part */
-  assert_int_equal (pause->class.kind, VJ_CGROUP_OTHER);
+  add_group (node, pods + 1, PAUSE, 0, 0)->sandbox = TRUE;
+  /* one digit too many: a part */
+  assert_int_equal (add_group (node, pods + 1, POD "/cri-containerd-f" ID ".scope", 0, 0)->class.kind,
+                    VJ_CGROUP_OTHER);
   VjGroupSnapshot *ended = add_group (node, pods, ENDED, 1000, 1000);
   ended->terminated = TRUE;
 }
