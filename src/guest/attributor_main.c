@@ -14,6 +14,7 @@
 #include "guest/attributor_options.h"
 #include "guest/attributor_screen.h"
 #include "guest/attributor_top.h"
+#include "guest/kubernetes.h"
 #include "guest/names_logs.h"
 #include "guest/names_runtime.h"
 
@@ -21,8 +22,9 @@ typedef struct
 {
   const VjAttributorCommandLine *line;
   VjAttributor *attributor;
-  VjNamesRuntime *runtime; /* NULL: not asked for */
-  VjScreen *screen;        /* of --top */
+  VjNamesRuntime *runtime;  /* NULL: not asked for */
+  VjKubernetes *kubernetes; /* likewise */
+  VjScreen *screen;         /* of --top */
   GMainLoop *loop;
   guint readings;
 } Program;
@@ -83,6 +85,8 @@ on_appeared (const VjCgroupClass *class, gpointer user_data)
   const Program *program = user_data;
   if (program->runtime != NULL)
     vj_names_runtime_appeared (program->runtime, class);
+  if (program->kubernetes != NULL)
+    vj_kubernetes_appeared (program->kubernetes, class);
 }
 
 /* --- what an interval and a complaint mean to each way of running --- */
@@ -185,6 +189,8 @@ run (Program *program, VjNames *names, GError **error)
     }
   if (program->line->runtime_root != NULL)
     program->runtime = runtime = vj_names_runtime_new (program->line->runtime_root, names);
+  if (program->line->kubernetes.mode != VJ_KUBERNETES_NONE)
+    program->kubernetes = vj_kubernetes_new (&program->line->kubernetes, names, on_report, program);
   options.appeared = on_appeared;
   options.report = on_report;
   options.updated = on_updated;
@@ -226,7 +232,9 @@ main (int argc, char **argv)
     }
   g_unix_signal_add (SIGTERM, quit, loop);
   g_unix_signal_add (SIGINT, quit, loop);
-  if (run (&program, names, &error))
+  gboolean done = run (&program, names, &error);
+  vj_kubernetes_free (program.kubernetes); /* runs the loop, on which nothing else is left */
+  if (done)
     return VJ_EXIT_OK;
   return error != NULL ? fail (exit_code (error), error) : VJ_EXIT_FAILED;
 }

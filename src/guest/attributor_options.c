@@ -6,6 +6,7 @@
 #include "common/duration.h"
 #include "common/error.h"
 #include "common/units.h"
+#include "guest/kubernetes_options.h"
 
 #define READERS_SYSFS   "/run/virtjoule/sys"
 #define DEFAULT_LISTEN  "127.0.0.1:9178"
@@ -26,6 +27,7 @@ typedef struct
   char *listen;
   char *log_dir;
   char *runtime_root;
+  VjKubernetesTexts kubernetes;
 } Texts;
 
 static void
@@ -41,6 +43,7 @@ texts_clear (Texts *texts)
   g_free (texts->listen);
   g_free (texts->log_dir);
   g_free (texts->runtime_root);
+  vj_kubernetes_texts_clear (&texts->kubernetes);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Texts, texts_clear)
 
@@ -158,7 +161,7 @@ interpret (VjAttributorCommandLine *line, Texts *texts, GError **error)
     line->log_dir = either (texts->log_dir, "/var/log");
   if (g_strcmp0 (texts->runtime_root, "none") != 0)
     line->runtime_root = either (texts->runtime_root, "/");
-  return TRUE;
+  return vj_kubernetes_options_interpret (&line->kubernetes, &texts->kubernetes, error);
 }
 
 static gboolean
@@ -215,6 +218,7 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
   g_autoptr (GOptionContext) context =
       g_option_context_new ("- attribute this machine's energy to what runs on it");
   g_option_context_add_main_entries (context, entries, NULL);
+  vj_kubernetes_texts_add_to (&texts.kubernetes, context);
   if (!g_option_context_parse (context, &argc, &argv, error))
     return FALSE;
   if (argc == 1)
@@ -230,4 +234,5 @@ vj_attributor_command_line_clear (VjAttributorCommandLine *line)
   g_free (line->listen);
   g_free (line->log_dir);
   g_free (line->runtime_root);
+  vj_kubernetes_options_clear (&line->kubernetes);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "guest/attributor.h"
+#include "guest/kubernetes.h"
 
 /* The command line of virtjoule-attributor. */
 typedef struct
@@ -10,7 +11,8 @@ typedef struct
   guint levels;                   /* VjLevels */
   char *log_dir;                  /* of kubelet; NULL: names are not looked for there */
   char *runtime_root;             /* below which container runtimes keep their state; NULL: as above */
-  char *listen;                   /* ADDRESS:PORT, or NULL: nowhere */
+  VjKubernetesOptions kubernetes;
+  char *listen; /* ADDRESS:PORT, or NULL: nowhere */
   gboolean once;
   gboolean json; /* with once, as is metrics */
   gboolean metrics;

@@ -113,6 +113,15 @@ vj_json_true (JsonObject *object, const char *member)
   return node != NULL && json_node_get_value_type (node) == G_TYPE_BOOLEAN && json_node_get_boolean (node);
 }
 
+guint
+vj_json_count (JsonObject *object, const char *member)
+{
+  JsonNode *node = object != NULL ? json_object_get_member (object, member) : NULL;
+  gint64 count =
+      node != NULL && json_node_get_value_type (node) == G_TYPE_INT64 ? json_node_get_int (node) : 0;
+  return count > 0 && count <= G_MAXUINT ? (guint)count : 0;
+}
+
 JsonObject *
 vj_json_element (JsonArray *array, guint i)
 {

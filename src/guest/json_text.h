@@ -16,6 +16,8 @@ const char *vj_json_text (JsonObject *object, const char *member);
 JsonObject *vj_json_object (JsonObject *object, const char *member);
 JsonArray *vj_json_array (JsonObject *object, const char *member);
 gboolean vj_json_true (JsonObject *object, const char *member);
+/* 0 for what is no such number. */
+guint vj_json_count (JsonObject *object, const char *member);
 /* The i-th element, or NULL if it is not an object. */
 JsonObject *vj_json_element (JsonArray *array, guint i);
 
