@@ -65,6 +65,9 @@ take_container (VjNamesLogs *logs, const char *name)
   g_autofree char *uid = pod_uid_of (logs, name, parts);
   vj_names_put_container (logs->names, VJ_NAMES_LOGS, parts[3],
                           &(VjContainerName){ .name = parts[2], .pod_uid = uid });
+  if (uid != NULL)
+    vj_names_put_pod (logs->names, VJ_NAMES_LOGS, uid,
+                      &(VjPodName){ .namespace_ = parts[1], .name = parts[0] });
 }
 
 static void

@@ -4,7 +4,8 @@
 #include "guest/names.h"
 
 /* Names from what kubelet leaves on the node, without any access to an API: <log_dir>/pods/NAMESPACE_POD_UID and
- * <log_dir>/containers/POD_NAMESPACE_CONTAINER-ID.log, a link into the former. Followed by inotify(7); directories that are not
+ * <log_dir>/containers/POD_NAMESPACE_CONTAINER-ID.log, a link into the former. Either is enough for pods
+ * that run: newer kubelets keep the former to root. Followed by inotify(7); directories that are not
  * there are looked for again now and then. */
 typedef struct VjNamesLogs VjNamesLogs;
 

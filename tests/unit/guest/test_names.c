@@ -128,6 +128,19 @@ follows_the_logs_of_kubelet (void **state)
   assert_string_equal (vj_names_container (names, ID)->pod_uid, UID);
 }
 
+/* Where only root may look at pods/, the links are enough. */
+static void
+names_pods_by_the_links (void **state)
+{
+  const char *root = *state;
+  g_autoptr (VjNames) names = vj_names_new ();
+  tempdir_mkdir (root, "containers");
+  make_link (root, "web-0_shop_app-" ID ".log", "/var/log/pods/shop_web-0_" UID "/app/0.log");
+  g_autoptr (VjNamesLogs) logs = vj_names_logs_new (root, names, NULL);
+  assert_string_equal (vj_names_pod (names, UID)->name, "web-0");
+  assert_string_equal (vj_names_pod (names, UID)->namespace_, "shop");
+}
+
 /* A link that leads to another pod's logs than its name says: whose it is stays unknown. */
 static void
 does_not_believe_what_contradicts_itself (void **state)
@@ -149,6 +162,7 @@ main (void)
     cmocka_unit_test (is_bounded),
     cmocka_unit_test (parses_what_kubelet_writes),
     tempdir_unit_test (follows_the_logs_of_kubelet),
+    tempdir_unit_test (names_pods_by_the_links),
     tempdir_unit_test (does_not_believe_what_contradicts_itself),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
