@@ -96,12 +96,14 @@ label_allowed (GPtrArray *labels, const VjGroupSnapshot *group)
     }
 }
 
+/* delegated: whoever owns what encloses it has chosen its id, which may be that of another one. */
 static void
 label_pod (GPtrArray *labels, const VjGroupSnapshot *group)
 {
   label (labels, "namespace", group->namespace_);
   label (labels, "pod", group->pod);
   label (labels, "pod_uid", group->class.pod_uid);
+  label (labels, "delegated", group->class.delegated ? "true" : "");
   label (labels, "workload_kind", group->workload_kind);
   label (labels, "workload", group->workload);
   label_allowed (labels, group);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/cli_table.h"
 #include "common/duration.h"
 #include "common/error.h"
 #include "common/units.h"
@@ -50,7 +51,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Texts, texts_clear)
 static gboolean
 refuse (GError **error, const char *option, const char *value, const char *allowed)
 {
-  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "--%s %s: must be %s", option, value, allowed);
+  g_autofree char *printable = vj_cli_printable (value);
+  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "--%s %s: must be %s", option, printable, allowed);
   return FALSE;
 }
 

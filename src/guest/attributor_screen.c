@@ -12,9 +12,11 @@
 #include "common/cli_table.h"
 #include "common/clock.h"
 #include "common/error.h"
+#include "common/units.h"
 #include "guest/attributor_top.h"
 
-#define KEYS " q quit   s sort   l level: "
+#define QUIET_US (2 * VJ_US_PER_S)
+#define KEYS     " q quit   s sort   l level: "
 
 struct VjScreen
 {
@@ -145,11 +147,13 @@ on_resize (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-/* A tree that stands still is said to. */
+/* A tree that stands still is said to; while it does not, each interval draws. */
 static gboolean
 on_clock (gpointer user_data)
 {
-  draw (user_data);
+  const VjScreen *screen = user_data;
+  if (vj_clock_monotonic_us () - screen->taken_us >= QUIET_US)
+    draw (screen);
   return G_SOURCE_CONTINUE;
 }
 

@@ -146,6 +146,22 @@ test_table (void **state)
                                   " a         123   \n");
 }
 
+static void
+test_clip (void **state)
+{
+  static const struct
+  {
+    const char *text;
+    guint columns;
+    gsize bytes;
+  } cases[] = {
+    { "abc", 0, 0 }, { "abc", 2, 2 },  { "abc", 3, 3 },  { "abc", 9, 3 },
+    { "", 1, 0 },    { "数据", 3, 3 }, { "数据", 4, 6 }, { "e\xcc\x81x", 1, 3 },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    assert_int_equal (vj_cli_clip (cases[i].text, cases[i].columns), cases[i].bytes);
+}
+
 int
 main (void)
 {
@@ -158,6 +174,7 @@ main (void)
     cmocka_unit_test (test_odd_answers),
     cmocka_unit_test (test_terminal_controls_are_replaced),
     cmocka_unit_test (test_table),
+    cmocka_unit_test (test_clip),
   };
   g_log_set_always_fatal ((GLogLevelFlags)(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING));
   return cmocka_run_group_tests (tests, NULL, NULL);
