@@ -32,7 +32,7 @@ typedef struct
 static void
 print_line (const char *line, gpointer user_data)
 {
-  fprintf (stderr, "virtjoule-attributor: %s\n", line);
+  (void)fprintf (stderr, "virtjoule-attributor: %s\n", line);
 }
 
 static int
@@ -188,7 +188,8 @@ run (Program *program, VjNames *names, GError **error)
         return FALSE;
     }
   if (program->line->runtime_root != NULL)
-    program->runtime = runtime = vj_names_runtime_new (program->line->runtime_root, names);
+    runtime = vj_names_runtime_new (program->line->runtime_root, names);
+  program->runtime = runtime;
   if (program->line->kubernetes.mode != VJ_KUBERNETES_NONE)
     program->kubernetes = vj_kubernetes_new (&program->line->kubernetes, names, on_report, program);
   options.appeared = on_appeared;

@@ -33,8 +33,7 @@ class Options(unittest.TestCase):
     def test_page(self):
         described = [line for line in PAGE.read_text().splitlines() if line.startswith(".It Fl ")]
         self.assertEqual({f"-{name}" for line in described for name in re.findall(r"Fl (-[a-z-]+)", line)},
-                         set(re.findall(r"--[a-z-]+(?=[ =,])", self.help.partition("Application Options:")[2]))
-                         | {"--help"})
+                         set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", self.help, re.M)))
 
     def test_defaults(self):
         """What the help says in brackets stands on the page too."""
