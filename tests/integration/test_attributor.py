@@ -188,7 +188,7 @@ class Once(NodeCase):
         stopped = threading.Event()
 
         def run():
-            while not stopped.wait(0.5):
+            while not stopped.wait(0.2):
                 self.node.use(CONTAINER, 5000)
                 self.node.update(1000000)
         self.node.use(CONTAINER, 0)

@@ -168,6 +168,7 @@ class Kubernetes(unittest.TestCase):
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}})
         self.assertEqual(overlay.pod["securityContext"]["runAsNonRoot"], not metal)
         self.assertEqual(overlay.pod["securityContext"]["runAsUser"] == 0, metal)
+        self.assertIn(overlay.pod["securityContext"]["runAsUser"], (0, 39178))
         self.assertEqual(overlay.pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
         self.assertEqual(overlay.pod.get("hostPID", False), processes)
         self.assertFalse({"hostNetwork", "hostIPC"} & set(overlay.pod))
@@ -254,7 +255,7 @@ class Image(unittest.TestCase):
             owner = run("dpkg-query", "--search", f"*/{sysconfig.get_config_var('MULTIARCH')}/{library}").stdout.split(":")[0]
             packages.add(owner)
         self.assertLessEqual(packages, self.packages(self.stages[1]))
-        self.assertIn("USER 65532:65532", self.stages[1])
+        self.assertIn("USER 39178:39178", self.stages[1])
 
 
 if __name__ == "__main__":
