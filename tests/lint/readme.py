@@ -23,7 +23,7 @@ def paths(text):
 def options(text):
     """(program, option) of every command line in the text."""
     for line in text.split("\n"):
-        command = re.search(r"(?<![\w-])(setup|virtjouled|virtjoule-reader|virtjoule)((?:\s.*)?$)", line)
+        command = re.search(r"(?<![\w-])(setup|virtjouled|virtjoule-attributor|virtjoule-reader|virtjoule)((?:\s.*)?$)", line)
         if command and line.startswith("    "):
             for option in re.findall(r"(?<![\w-])--[a-z-]+", command.group(2).split("#")[0]):
                 yield command.group(1), option
