@@ -145,7 +145,8 @@ take_stored (JsonObject *container, VjRuntimeState *state)
       names != NULL && json_array_get_length (names) > 0 ? json_array_get_element (names, 0) : NULL;
   const char *text = vj_json_text (container, "metadata");
   g_autoptr (JsonNode) metadata = text != NULL ? vj_json_parse (text, strlen (text)) : NULL;
-  if (first != NULL && json_node_get_value_type (first) == G_TYPE_STRING)
+  if (first != NULL && json_node_get_value_type (first) == G_TYPE_STRING
+      && *json_node_get_string (first) != '\0')
     state->name = g_strdup (json_node_get_string (first));
   if (metadata != NULL && JSON_NODE_HOLDS_OBJECT (metadata))
     take (json_node_get_object (metadata), "image-name", &state->image);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuzz.h"
+
+#include "guest/json_text.h"
+#include "guest/runtime_state.h"
+
+#include <string.h>
+
+#define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define UID "6f2c3c1e-5b1a-4e0f-9c55-0a1b2c3d4e5f"
+
+static void
+check_state (gboolean done, VjRuntimeState *state)
+{
+  const char *const texts[] = { state->name, state->image, state->pod, state->pod_uid, state->namespace_ };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      FUZZ_CHECK (texts[i] == NULL || (*texts[i] != '\0' && g_utf8_validate (texts[i], -1, NULL)));
+    }
+  FUZZ_CHECK (!done || state->name != NULL || state->image != NULL || state->pod_uid != NULL);
+  FUZZ_CHECK (!state->sandbox || strcmp (state->name, "POD") == 0);
+  vj_runtime_state_clear (state);
+}
+
+/* What is taken apart piece by piece is taken apart by the parser too. */
+static void
+check_pieces (const char *text, gsize size)
+{
+  VjScan scan = vj_scan_init (text, size);
+  VjScan inside;
+  VjScan value;
+  g_autoptr (JsonNode) whole = vj_json_parse (text, size);
+
+  if (whole == NULL || !JSON_NODE_HOLDS_ARRAY (whole))
+    return;
+  FUZZ_CHECK (vj_json_inside (&scan, '[', &inside));
+  for (guint i = 0; i < json_array_get_length (json_node_get_array (whole)); i++)
+    FUZZ_CHECK (vj_json_next_element (&inside, &value) && value.at >= text && value.end <= text + size);
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  const char *text = (const char *)data;
+  VjRuntimeState state;
+  gboolean done = vj_runtime_state_parse_docker (text, size, UID, &state);
+
+  FUZZ_CHECK (state.pod_uid == NULL || strcmp (state.pod_uid, UID) == 0);
+  check_state (done, &state);
+  done = vj_runtime_state_parse_oci (text, size, &state);
+  check_state (done, &state);
+  done = vj_runtime_state_parse_storage (text, size, ID, &state);
+  check_state (done, &state);
+  check_pieces (text, size);
+  return 0;
+}
