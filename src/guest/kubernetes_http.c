@@ -222,6 +222,15 @@ add_certificate (const VjKubernetesServer *server, SoupMessage *message, GError 
   return TRUE;
 }
 
+/* libsoup 3.2 does not tell an HTTP/2 stream that waits of its connection's end: a watch would outlive its server. */
+static void
+on_network_event (SoupMessage *message, GSocketClientEvent event, GIOStream *connection, gpointer user_data)
+{
+  static const char *const protocols[] = { "http/1.1", NULL };
+  if (event == G_SOCKET_CLIENT_TLS_HANDSHAKING && G_IS_TLS_CONNECTION (connection))
+    g_tls_connection_set_advertised_protocols (G_TLS_CONNECTION (connection), protocols);
+}
+
 static gboolean
 prepare (Exchange *exchange, const char *path, GError **error)
 {
@@ -234,6 +243,7 @@ prepare (Exchange *exchange, const char *path, GError **error)
       return FALSE;
     }
   soup_message_add_flags (exchange->message, SOUP_MESSAGE_NO_REDIRECT);
+  g_signal_connect (exchange->message, "network-event", G_CALLBACK (on_network_event), NULL);
   soup_message_headers_replace (soup_message_get_request_headers (exchange->message), "Accept",
                                 exchange->request.accept);
   return ensure_session (exchange->http, error) && add_token (server, exchange->message, error)

@@ -182,6 +182,7 @@ class FakeKubernetes:
         if certificate:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(certificate)
+            self.tls.set_alpn_protocols(["h2", "http/1.1"])  # as API servers do; but nothing here speaks h2
         self.pods = {}
         self.objects = {}  # path -> document
         self.instead = []  # (pattern of path and query, function of the handler)
