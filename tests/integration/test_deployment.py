@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the attributor's component installs, the sandbox of its unit, and the Kubernetes manifests against what the program
-has and needs. No cluster is asked, and no kustomize: the few operations that the overlays use are done here."""
+has and needs. No cluster is asked. The few operations of kustomize that the overlays use are done here, and compared with
+kubectl's where there is one."""
 import argparse
 import copy
 import os
@@ -72,6 +73,7 @@ class Overlay:
     """What kubectl kustomize DIRECTORY would print: {"Kind/name": document}, with components."""
 
     def __init__(self, directory, *components):
+        self.parts = (directory, components)
         self.documents = {}
         self.take(KUBERNETES / directory)
         for component in components:
@@ -144,7 +146,25 @@ def for_each_overlay(test):
     return wrapper
 
 
+def kustomize(directory, components):
+    """The same, by kubectl."""
+    with tempfile.TemporaryDirectory() as scratch:
+        there = os.path.relpath(KUBERNETES, os.path.realpath(scratch))
+        text = {"resources": [f"{there}/{directory}"], "components": [f"{there}/{component}" for component in components]}
+        pathlib.Path(scratch, "kustomization.yaml").write_text(yaml.safe_dump(text))
+        result = run("kubectl", "kustomize", scratch)
+        assert result.returncode == 0, result.stderr
+        documents = yaml.safe_load_all(result.stdout)
+        return {f"{document['kind']}/{document['metadata']['name']}": document for document in documents}
+
+
 class Kubernetes(unittest.TestCase):
+    @for_each_overlay
+    def test_kubectl_agrees(self, overlay):
+        if not shutil.which("kubectl") or "Kustomize" not in run("kubectl", "version", "--client").stdout:
+            self.skipTest("no kubectl of 1.24 or later")
+        self.assertEqual(kustomize(*overlay.parts), overlay.documents)
+
     @for_each_overlay
     def test_all_options_exist(self, overlay):
         options = set(re.findall("--[a-z-]+", run(OPTIONS.attributor, "--help-all").stdout))
