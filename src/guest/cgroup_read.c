@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/cgroup_read.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/cgroup.h"
@@ -10,10 +12,12 @@
 #include "common/io_text.h"
 #include "common/memory_text.h"
 #include "common/units.h"
+#include "guest/process_text.h"
 
 #define STAT_MAX 16384
 #define IO_MAX   65536
-#define PIDS_MAX (4 * 1024 * 1024)
+#define PIDS_MAX (32 * 1024 * 1024)
+#define FDS_LEFT 64 /* for everything else */
 
 struct VjCgroupReader
 {
@@ -22,6 +26,7 @@ struct VjCgroupReader
   char *memory;
   char *io;
   const char *cpu_file;
+  int fd_limit; /* files beyond it do not stay open */
 };
 
 static char *
@@ -31,6 +36,16 @@ first_directory (const VjCgroupTree *tree, const char *const *controllers)
   for (; *controllers != NULL && found == NULL; controllers++)
     found = vj_cgroup_tree_directory (tree, *controllers);
   return found;
+}
+
+/* The lowest free number is given to each descriptor, so that it tells how many there are. */
+static int
+limit_of_fds (void)
+{
+  struct rlimit limit;
+  if (getrlimit (RLIMIT_NOFILE, &limit) < 0)
+    return 0;
+  return (int)MIN (limit.rlim_cur - MIN (limit.rlim_cur, FDS_LEFT), G_MAXINT);
 }
 
 VjCgroupReader *
@@ -46,6 +61,7 @@ vj_cgroup_reader_new (const VjCgroupTree *tree)
   reader->io = first_directory (tree, io);
   gboolean v2_file = reader->unified || (reader->cpu != NULL && g_str_has_suffix (reader->cpu, "/unified"));
   reader->cpu_file = v2_file ? "cpu.stat" : "cpuacct.usage";
+  reader->fd_limit = limit_of_fds ();
   return reader;
 }
 
@@ -99,7 +115,15 @@ vj_cgroup_read_cpu (const VjCgroupReader *reader, VjCgroup *group, guint64 *ret_
   gsize length = 0;
   if (group->cpu_fd < 0)
     group->cpu_fd = open_file (reader->cpu, group, reader->cpu_file, error);
-  if (group->cpu_fd < 0 || !vj_file_pread (group->cpu_fd, text, sizeof text, &length, error))
+  if (group->cpu_fd < 0)
+    return FALSE;
+  gboolean done = vj_file_pread (group->cpu_fd, text, sizeof text, &length, error);
+  if (group->cpu_fd >= reader->fd_limit)
+    {
+      close (group->cpu_fd);
+      group->cpu_fd = -1;
+    }
+  if (!done)
     return FALSE;
   return parse_cpu (reader, text, length, ret_cpu_ns) || refuse (group, reader->cpu_file, error);
 }
@@ -147,25 +171,35 @@ vj_cgroup_read_io (const VjCgroupReader *reader, const VjCgroup *group, GArray *
   return TRUE;
 }
 
+/* A list comes a page at a time, unlike the files with one record. */
+static gboolean
+read_list (int fd, GString *text, GError **error)
+{
+  char page[8192];
+  ssize_t n;
+  while ((n = read (fd, page, sizeof page)) > 0 && text->len < PIDS_MAX)
+    g_string_append_len (text, page, n);
+  if (n == 0)
+    return TRUE;
+  if (n < 0 && errno == EOPNOTSUPP)
+    g_set_error_literal (error, VJ_ERROR, VJ_ERROR_UNAVAILABLE, "the group has threads alone");
+  else
+    vj_error_set_errno (error, n < 0 ? errno : EFBIG, "cannot read cgroup.procs");
+  return FALSE;
+}
+
 gboolean
 vj_cgroup_read_processes (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_pids,
                           GError **error)
 {
-  gsize length = 0;
-  g_autofree char *text = read_once (reader->cpu, group, "cgroup.procs", PIDS_MAX, &length, error);
   g_array_set_size (ret_pids, 0);
-  if (text == NULL)
+  int fd = open_file (reader->cpu, group, "cgroup.procs", error);
+  if (fd < 0)
     return FALSE;
-  for (const char *p = text; *p != '\0';)
-    {
-      char *end = NULL;
-      guint64 pid = g_ascii_strtoull (p, &end, 10);
-      if (end == p || pid > G_MAXINT || (*end != '\n' && *end != '\0'))
-        return refuse (group, "cgroup.procs", error);
-      int value = (int)pid;
-      if (pid > 0) /* 0: of another pid namespace */
-        g_array_append_val (ret_pids, value);
-      p = *end == '\n' ? end + 1 : end;
-    }
-  return TRUE;
+  g_autoptr (GString) text = g_string_new (NULL);
+  gboolean done = read_list (fd, text, error);
+  close (fd);
+  if (!done)
+    return FALSE;
+  return vj_process_text_parse_pids (text->str, text->len, ret_pids) || refuse (group, "cgroup.procs", error);
 }

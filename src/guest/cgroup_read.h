@@ -15,7 +15,7 @@ void vj_cgroup_reader_free (VjCgroupReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjCgroupReader, vj_cgroup_reader_free)
 
 /* Cumulative CPU time of the group and all below it, ended processes included. One pread (2) as a rule: the file stays open
- * as long as there are descriptors. GONE once the group has been removed. */
+ * while there are plenty of descriptors. GONE once the group has been removed. */
 gboolean vj_cgroup_read_cpu (const VjCgroupReader *reader, VjCgroup *group, guint64 *ret_cpu_ns,
                              GError **error);
 /* Memory now, of the group and all below it: anonymous + shared + hugepages where they are accounted (equation 4.9, corrected).
@@ -25,6 +25,7 @@ gboolean vj_cgroup_read_memory (const VjCgroupReader *reader, const VjCgroup *gr
 /* Fills an array of VjDiskBytes with what was read and written so far. UNAVAILABLE without an io controller. */
 gboolean vj_cgroup_read_io (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_disks,
                             GError **error);
-/* Fills an array of int with the processes of the group itself, not those below it. */
+/* Fills an array of int with the processes of the group itself, not those below it; empty on failure. UNAVAILABLE for a threaded
+ * group (cgroups(7)): it has threads alone, and their processes are those of the group that its subtree is below. */
 gboolean vj_cgroup_read_processes (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_pids,
                                    GError **error);

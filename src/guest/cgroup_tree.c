@@ -17,6 +17,7 @@
 #define EVENTS_FILE  "cgroup.events"
 #define EVENTS_MAX   256
 #define CONTROLLERS  "cgroup.controllers"
+#define READS_MAX    128 /* of events, at once */
 
 struct VjCgroupTree
 {
@@ -29,6 +30,8 @@ struct VjCgroupTree
   guint max_groups;
   guint64 refused;
   guint count;
+  gboolean listed; /* what was there before us has been told of */
+  gboolean lost;   /* events were */
   VjCgroup *root;
   GHashTable *by_path;   /* char* (in VjCgroup) -> VjCgroup */
   GHashTable *by_watch;  /* inotify watch -> VjCgroup, of directories */
@@ -105,10 +108,12 @@ unlink_child (VjCgroup *group)
 {
   if (group->parent == NULL)
     return;
-  VjCgroup **link = &group->parent->first_child;
-  while (*link != group)
-    link = &(*link)->next_sibling;
-  *link = group->next_sibling;
+  if (group->prev_sibling != NULL)
+    group->prev_sibling->next_sibling = group->next_sibling;
+  else
+    group->parent->first_child = group->next_sibling;
+  if (group->next_sibling != NULL)
+    group->next_sibling->prev_sibling = group->prev_sibling;
 }
 
 static void
@@ -147,6 +152,8 @@ new_group (VjCgroup *parent, const char *name, guint64 inode)
   if (parent != NULL)
     {
       group->next_sibling = parent->first_child;
+      if (group->next_sibling != NULL)
+        group->next_sibling->prev_sibling = group;
       parent->first_child = group;
     }
   return group;
@@ -162,6 +169,7 @@ add_group (VjCgroupTree *tree, VjCgroup *parent, const char *name, guint64 inode
       return;
     }
   VjCgroup *group = new_group (parent, name, inode);
+  group->born = tree->listed && (!tree->lost || tree->refused == 0); /* it may have been refused before */
   g_hash_table_insert (tree->by_path, group->path, group);
   tree->count++;
   if (!watch_group (tree, group))
@@ -275,11 +283,7 @@ take_entry (VjCgroupTree *tree, VjCgroup *parent, const struct inotify_event *ev
 static void
 take_event (VjCgroupTree *tree, const struct inotify_event *event)
 {
-  if ((event->mask & IN_Q_OVERFLOW) != 0)
-    {
-      rescan (tree, tree->root);
-      return;
-    }
+  tree->lost = tree->lost || (event->mask & IN_Q_OVERFLOW) != 0;
   VjCgroup *group = g_hash_table_lookup (tree->by_watch, GINT_TO_POINTER (event->wd));
   if (group != NULL && (event->mask & IN_ISDIR) != 0 && event->len > 0)
     take_entry (tree, group, event);
@@ -288,18 +292,27 @@ take_event (VjCgroupTree *tree, const struct inotify_event *event)
     on_populated (tree, group);
 }
 
+static void
+take_events (VjCgroupTree *tree, const char *events, gsize length)
+{
+  for (const char *p = events; p < events + length;)
+    {
+      const struct inotify_event *event = (const struct inotify_event *)(const void *)p;
+      take_event (tree, event);
+      p += sizeof *event + event->len;
+    }
+}
+
 void
 vj_cgroup_tree_refresh (VjCgroupTree *tree)
 {
   _Alignas(struct inotify_event) char buffer[16384];
   ssize_t n;
-  while ((n = read (tree->inotify_fd, buffer, sizeof buffer)) > 0)
-    for (const char *p = buffer; p < buffer + n;)
-      {
-        const struct inotify_event *event = (const struct inotify_event *)(const void *)p;
-        take_event (tree, event);
-        p += sizeof *event + event->len;
-      }
+  for (guint i = 0; i < READS_MAX && (n = read (tree->inotify_fd, buffer, sizeof buffer)) > 0; i++)
+    take_events (tree, buffer, (gsize)n);
+  if (tree->lost)
+    rescan (tree, tree->root);
+  tree->lost = FALSE;
 }
 
 static gboolean
@@ -375,10 +388,12 @@ open_root (VjCgroupTree *tree, GError **error)
     {
       vj_error_set_errno (error, errno,
                           "cannot watch %s (raise fs.inotify.max_user_watches if it is used up)", tree->base);
+      free_group (tree, g_steal_pointer (&tree->root)); /* nobody was told of it */
       return FALSE;
     }
   tree->funcs.added (tree->root, tree->user_data);
   add_children (tree, tree->root, 1);
+  tree->listed = TRUE;
   return TRUE;
 }
 

@@ -16,9 +16,12 @@ struct VjCgroup
   VjCgroup *parent; /* NULL: the root */
   VjCgroup *first_child;
   VjCgroup *next_sibling;
+  VjCgroup *prev_sibling;
   char *path; /* below the hierarchy, "/" for the root; any bytes */
   VjCgroupClass class;
   guint64 inode; /* with the path, the identity: a group of the same name that comes later is another */
+  gboolean
+      born; /* since the tree was opened: whatever it has used, it has used since; FALSE where that is not known */
   gpointer data; /* the follower's */
   int cpu_fd;    /* the tree's, as are the next ones; -1: not open */
   int watch;
@@ -41,7 +44,8 @@ void vj_cgroup_tree_free (VjCgroupTree *tree);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjCgroupTree, vj_cgroup_tree_free)
 /* The directory of a controller's hierarchy: one for all of v2. NULL: there is none. The caller's. */
 char *vj_cgroup_tree_directory (const VjCgroupTree *tree, const char *controller);
-/* Takes in what has happened up to now; it is called by the main loop too, as events come. */
+/* Takes in what has happened up to now; it is called by the main loop too, as events come. However fast groups come and go,
+ * it returns: what is left over is taken in by the next call. */
 void vj_cgroup_tree_refresh (VjCgroupTree *tree);
 VjCgroup *vj_cgroup_tree_root (const VjCgroupTree *tree);
 guint vj_cgroup_tree_count (const VjCgroupTree *tree);

@@ -76,19 +76,6 @@ read_file (const VjProcesses *processes, int pid, const char *file, gsize *ret_l
   return vj_file_read (processes->procfs, relative, STAT_MAX, ret_length, NULL);
 }
 
-/* The name stands between the first and the last parenthesis, and may hold any of both. */
-static void
-take_command (const char *text, char command[VJ_COMMAND_MAX + 1])
-{
-  const char *begin = strchr (text, '(');
-  const char *end = strrchr (text, ')');
-  if (begin == NULL || end == NULL || end <= begin)
-    return;
-  gsize length = MIN ((gsize)(end - begin) - 1, (gsize)VJ_COMMAND_MAX);
-  memcpy (command, begin + 1, length);
-  command[length] = '\0';
-}
-
 static gboolean
 read_stat (const VjProcesses *processes, int pid, guint64 *ret_start_us, char command[VJ_COMMAND_MAX + 1])
 {
@@ -98,23 +85,17 @@ read_stat (const VjProcesses *processes, int pid, guint64 *ret_start_us, char co
   if (text == NULL || !vj_procfs_parse_pid_stat (text, length, &stat))
     return FALSE;
   *ret_start_us = stat.start_ticks * (VJ_US_PER_S / processes->ticks_per_s);
-  take_command (text, command);
-  return TRUE;
+  return vj_process_text_parse_command (text, length, command);
 }
 
-/* statm: "size resident shared ..." in pages; what is resident and no file's. */
 static void
 read_memory (const VjProcesses *processes, VjThreadGroup *process)
 {
   gsize length = 0;
+  guint64 pages = 0;
   g_autofree char *text = read_file (processes, process->pid, "statm", &length);
-  char *end = NULL;
-  if (text == NULL)
-    return;
-  (void)g_ascii_strtoull (text, &end, 10);
-  guint64 resident = g_ascii_strtoull (end, &end, 10);
-  guint64 shared = g_ascii_strtoull (end, &end, 10);
-  process->memory_bytes = (resident - MIN (shared, resident)) * processes->page_bytes;
+  if (text != NULL && vj_process_text_parse_statm (text, length, &pages))
+    process->memory_bytes = MIN (pages, G_MAXUINT32) * processes->page_bytes;
 }
 
 static gboolean

@@ -5,13 +5,12 @@
 #include <time.h>
 
 #include "common/ledger.h"
+#include "guest/process_text.h"
 
 /* The processes of control groups, each a thread group with an account of its own. CPU time is the process's clock
  * (clock_getcpuclockid (3)): exact, with the threads that have ended. Identity is pid + start time; a process that changes its
  * group is another one from then on. */
 typedef struct VjProcesses VjProcesses;
-
-#define VJ_COMMAND_MAX 15 /* TASK_COMM_LEN - 1 */
 
 typedef struct
 {

@@ -7,7 +7,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -319,6 +324,165 @@ follows_a_real_group (void **state)
   g_string_free (seen.log, TRUE);
 }
 
+/* One that was refused, and is found when events are lost, may have used time for long. */
+static void
+one_that_was_refused_is_not_taken_for_new (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  tempdir_mkdir (root, "a");
+  VjCgroupTree *tree = open_tree (root, 2, &seen);
+  assert_false (vj_cgroup_tree_root (tree)->first_child->born);
+  tempdir_mkdir (root, "b");
+  vj_cgroup_tree_refresh (tree);
+  assert_int_equal (vj_cgroup_tree_refused (tree), 1);
+  tempdir_remove (root, "a");
+  for (guint i = 0; i < MANY; i++)
+    {
+      g_autofree char *other = g_strdup_printf ("%s/%u", root, i);
+      assert_int_equal (g_mkdir (other, 0755), 0);
+      assert_int_equal (g_rmdir (other), 0);
+    }
+  vj_cgroup_tree_refresh (tree);
+  assert_string_equal (vj_cgroup_tree_root (tree)->first_child->path, "/b");
+  assert_false (vj_cgroup_tree_root (tree)->first_child->born);
+  tempdir_remove (root, "b");
+  tempdir_mkdir (root, "c");
+  vj_cgroup_tree_refresh (tree);
+  assert_true (vj_cgroup_tree_root (tree)->first_child->born);
+  close_tree (tree, &seen);
+}
+
+/* In a process of its own, as somebody who may only pass through the directory. */
+static void
+a_hierarchy_that_may_not_be_read_is_an_error (void **state)
+{
+  const char *root = *state;
+  int status = -1;
+  tempdir_write (root, "cgroup.controllers", "cpu\n");
+  assert_int_equal (chmod (root, geteuid () == 0 ? 0711 : 0311), 0);
+  int pid = fork ();
+  assert_true (pid >= 0);
+  if (pid == 0)
+    {
+      Seen seen = { 0 };
+      g_autoptr (GError) error = NULL;
+      if (geteuid () == 0 && setresuid (65534, 65534, 65534) < 0)
+        _exit (2);
+      VjCgroupTree *tree = vj_cgroup_tree_open (root, 100, &funcs, &seen, &error);
+      _exit (tree == NULL && vj_error_is_denied (error) ? 0 : 1);
+    }
+  assert_int_equal (waitpid (pid, &status, 0), pid);
+  assert_int_equal (status, 0);
+  assert_int_equal (chmod (root, 0700), 0);
+}
+
+static guint
+count_open (const VjCgroup *group)
+{
+  guint open = 0;
+  for (; group != NULL; group = group->next_sibling)
+    open += group->cpu_fd >= 0 ? 1 : 0;
+  return open;
+}
+
+/* More groups than descriptors: what is left is for everything else. */
+static void
+descriptors_are_left (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  guint64 value = 0;
+  struct rlimit before;
+  assert_int_equal (getrlimit (RLIMIT_NOFILE, &before), 0);
+  for (guint i = 0; i < 100; i++)
+    {
+      g_autofree char *file = g_strdup_printf ("%u/cpu.stat", i);
+      tempdir_write (root, file, "usage_usec 7\n");
+    }
+  VjCgroupTree *tree = open_tree (root, 200, &seen);
+  assert_int_equal (setrlimit (RLIMIT_NOFILE, &(struct rlimit){ 100, before.rlim_max }), 0);
+  g_autoptr (VjCgroupReader) reader = vj_cgroup_reader_new (tree);
+  for (guint round = 0; round < 2; round++)
+    for (VjCgroup *group = child_of (tree); group != NULL; group = group->next_sibling)
+      assert_true (vj_cgroup_read_cpu (reader, group, &value, NULL));
+  assert_in_range (count_open (child_of (tree)), 1, 36);
+  assert_int_equal (setrlimit (RLIMIT_NOFILE, &before), 0);
+  close_tree (tree, &seen);
+}
+
+#define LISTED 1200 /* more than a page of text */
+
+static int
+start_sleeper (int parent)
+{
+  int pid = fork ();
+  if (pid != 0)
+    return pid;
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid () != parent)
+    _exit (1);
+  for (;;)
+    pause ();
+}
+
+/* A process in the group, with LISTED - 1 of its own that end with it. Moving each there would take a second of the kernel's. */
+static int
+start_family (const char *procs)
+{
+  int ready[2];
+  char byte = 0;
+  assert_int_equal (pipe (ready), 0);
+  int pid = fork ();
+  if (pid == 0)
+    {
+      FILE *file = fopen (procs, "w");
+      prctl (PR_SET_PDEATHSIG, SIGKILL);
+      if (file == NULL || fputs ("0\n", file) < 0 || fclose (file) != 0)
+        _exit (1);
+      for (int i = 1; i < LISTED; i++)
+        start_sleeper (getpid ());
+      if (write (ready[1], "", 1) != 1)
+        _exit (1);
+      for (;;)
+        pause ();
+    }
+  close (ready[1]);
+  assert_int_equal (read (ready[0], &byte, 1), 1);
+  close (ready[0]);
+  return pid;
+}
+
+/* The kernel gives a list a page at a time. */
+static void
+reads_a_long_list_of_processes (void **state)
+{
+  Seen seen = { 0 };
+  g_autoptr (GArray) pids = g_array_new (FALSE, FALSE, sizeof (int));
+  VjCgroupTree *tree = vj_cgroup_tree_open ("/sys/fs/cgroup", MANY, &funcs, &seen, NULL);
+  g_autofree char *directory = tree != NULL ? vj_cgroup_tree_directory (tree, "cpuacct") : NULL;
+  g_autofree char *name = g_strdup_printf ("vj-list-%d", getpid ());
+  g_autofree char *path = directory != NULL ? g_build_filename (directory, name, NULL) : NULL;
+  if (path == NULL || g_mkdir (path, 0755) < 0)
+    {
+      print_message ("skipped: no control group can be made here: %s\n", g_strerror (errno));
+      vj_cgroup_tree_free (tree);
+      skip ();
+    }
+  g_autofree char *procs = g_build_filename (path, "cgroup.procs", NULL);
+  int family = start_family (procs);
+  vj_cgroup_tree_refresh (tree);
+  g_autoptr (VjCgroupReader) reader = vj_cgroup_reader_new (tree);
+  gboolean done = vj_cgroup_read_processes (reader, child_of (tree), pids, NULL);
+  kill (family, SIGKILL);
+  waitpid (family, NULL, 0);
+  while (g_rmdir (path) < 0)
+    assert_int_equal (errno, EBUSY);
+  assert_true (done);
+  assert_int_equal (pids->len, LISTED);
+  vj_cgroup_tree_free (tree);
+}
+
 int
 main (void)
 {
@@ -334,6 +498,10 @@ main (void)
     tempdir_unit_test (reads_v1_and_hybrid),
     tempdir_unit_test (a_machine_without_groups_is_told_what_to_do),
     cmocka_unit_test (follows_a_real_group),
+    tempdir_unit_test (one_that_was_refused_is_not_taken_for_new),
+    tempdir_unit_test (a_hierarchy_that_may_not_be_read_is_an_error),
+    tempdir_unit_test (descriptors_are_left),
+    cmocka_unit_test (reads_a_long_list_of_processes),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
