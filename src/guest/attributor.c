@@ -15,6 +15,7 @@
 
 #define LOOK_INTERVALS 16 /* how often it is looked for new zones */
 #define GENERATION_MAX 4096
+#define PATIENCE       8 /* intervals that everybody's usage waits for a zone that cannot be read */
 
 /* A zone as it is shown; what it was under earlier ledgers is kept. */
 typedef struct
@@ -25,6 +26,7 @@ typedef struct
   guint64 kernel_uj;
   guint64 gap_uj;
   guint64 power_uw;
+  guint missed; /* intervals without a reading */
 } ShownZone;
 
 struct VjAttributor
@@ -35,6 +37,7 @@ struct VjAttributor
   VjWorkloads *workloads;
   VjOwners *owners;
   VjSource *source; /* NULL: no tree yet; with ledger and machine */
+  VjTreeWatchMode source_mode;
   VjLedger *ledger;
   VjMachine *machine;
   VjSourceReading *readings;
@@ -104,6 +107,7 @@ show_zone (VjAttributor *attributor, const VjLedger *ledger, guint ledger_zone)
       g_array_append_val (attributor->shown, added);
     }
   shown_zone (attributor, (guint)index)->ledger_zone = (int)ledger_zone;
+  shown_zone (attributor, (guint)index)->missed = 0;
   return (guint)index;
 }
 
@@ -174,10 +178,14 @@ static gboolean
 ensure_source (VjAttributor *attributor)
 {
   g_autoptr (GError) error = NULL;
-  if (attributor->source != NULL && attributor->intervals % LOOK_INTERVALS != 0)
+  VjTreeWatchMode mode = vj_tree_watch_mode (attributor->watch);
+  gboolean same_mode = mode == attributor->source_mode;
+  if (attributor->source != NULL && same_mode && attributor->intervals % LOOK_INTERVALS != 0)
     return TRUE;
   VjSource *source = open_source (attributor, &error);
-  if (source != NULL && attributor->source != NULL && has_same_zones (source, attributor->source))
+  attributor->source_mode = mode;
+  if (source != NULL && attributor->source != NULL && same_mode
+      && has_same_zones (source, attributor->source))
     {
       vj_source_free (source);
       return TRUE;
@@ -190,7 +198,29 @@ ensure_source (VjAttributor *attributor)
 
 /* --- an interval --- */
 
-/* Returns whether every zone was read. */
+/* A zone that stays away is given up, so that what waits for it does not grow: its usage counts as billed, and its next reading
+ * is a gap. Returns FALSE while it is still waited for. */
+static gboolean
+miss (const VjAttributor *attributor, ShownZone *shown)
+{
+  shown->missed++;
+  if (shown->missed < PATIENCE)
+    return FALSE;
+  vj_ledger_measure (attributor->ledger, (guint)shown->ledger_zone, 0, 0, TRUE);
+  return TRUE;
+}
+
+static void
+measure_zone (const VjAttributor *attributor, ShownZone *shown, const VjSourceReading *reading)
+{
+  vj_ledger_measure (attributor->ledger, (guint)shown->ledger_zone, reading->delta_uj, reading->elapsed_us,
+                     reading->gap || shown->missed >= PATIENCE);
+  shown->missed = 0;
+  if (reading->elapsed_us > 0)
+    shown->power_uw = (guint64)((VjU128)reading->delta_uj * VJ_US_PER_S / reading->elapsed_us);
+}
+
+/* Returns whether nobody has usage that still waits for a zone. */
 static gboolean
 measure (VjAttributor *attributor)
 {
@@ -201,13 +231,10 @@ measure (VjAttributor *attributor)
       if (shown->ledger_zone < 0)
         continue;
       const VjSourceReading *reading = &attributor->readings[shown->ledger_zone];
-      complete = complete && reading->fresh;
-      if (!reading->fresh)
-        continue;
-      vj_ledger_measure (attributor->ledger, (guint)shown->ledger_zone, reading->delta_uj,
-                         reading->elapsed_us, reading->gap);
-      if (reading->elapsed_us > 0)
-        shown->power_uw = (guint64)((VjU128)reading->delta_uj * VJ_US_PER_S / reading->elapsed_us);
+      if (reading->fresh)
+        measure_zone (attributor, shown, reading);
+      else
+        complete = miss (attributor, shown) && complete;
     }
   return complete;
 }

@@ -143,8 +143,8 @@ on_tick (guint64 late_us, guint64 missed, gpointer user_data)
 {
   VjTreeWatch *watch = user_data;
 
-  if (watch->mode == VJ_TREE_FOLLOWED)
-    return; /* inotify tells whatever happens */
+  if (watch->mode == VJ_TREE_FOLLOWED && g_strcmp0 (watch->watched, watch->directory) == 0)
+    return; /* inotify tells whatever happens; unless there is nothing left to watch with */
   look_again (watch);
   if (watch->mode != VJ_TREE_ABSENT)
     watch->func (watch->user_data);

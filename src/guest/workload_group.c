@@ -19,15 +19,26 @@ vj_group_new (VjGroup *parent, VjCgroup *cgroup, guint n_zones)
     return group;
   if (parent->children == NULL)
     parent->children = g_ptr_array_new ();
+  group->index = parent->children->len;
   g_ptr_array_add (parent->children, group);
   return group;
+}
+
+/* The last one takes its place. */
+static void
+leave_parent (const VjGroup *group)
+{
+  GPtrArray *siblings = group->parent->children;
+  g_ptr_array_remove_index_fast (siblings, group->index);
+  if (group->index < siblings->len)
+    ((VjGroup *)g_ptr_array_index (siblings, group->index))->index = group->index;
 }
 
 void
 vj_group_free (VjGroup *group)
 {
   if (group->parent != NULL)
-    g_ptr_array_remove_fast (group->parent->children, group);
+    leave_parent (group);
   g_clear_pointer (&group->children, g_ptr_array_unref);
   g_clear_pointer (&group->members, g_ptr_array_unref);
   g_clear_pointer (&group->ended_members, g_ptr_array_unref);
@@ -45,7 +56,7 @@ children_ns (const VjGroup *group)
   for (guint i = 0; group->children != NULL && i < group->children->len; i++)
     {
       const VjGroup *child = g_ptr_array_index (group->children, i);
-      if (child->cgroup != NULL)
+      if (child->cgroup != NULL && !child->threaded)
         sum_ns += child->cpu_ns;
     }
   return sum_ns;
@@ -56,6 +67,12 @@ vj_group_own_ns (const VjGroup *group)
 {
   guint64 below_ns = children_ns (group) + group->ended_ns;
   return group->cpu_ns - MIN (below_ns, group->cpu_ns);
+}
+
+guint64
+vj_group_billed_ns (const VjGroup *group)
+{
+  return group->ended_ns + group->billed_ns;
 }
 
 guint64

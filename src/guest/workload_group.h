@@ -13,6 +13,7 @@ struct VjGroup
 {
   VjGroup *parent;     /* NULL: the root */
   GPtrArray *children; /* of VjGroup; NULL: none yet */
+  guint index;         /* among its parent's */
   VjCgroup *cgroup;    /* NULL: it has ended */
   VjCgroupClass class;
   char *path;
@@ -20,11 +21,11 @@ struct VjGroup
 
   /* CPU time since it was first read, or since its birth if it was born meanwhile; with all below it */
   guint64 cpu_ns;
-  guint64 offset_ns; /* what it had used before */
-  guint64 before_ns; /* of earlier groups of its path, which it goes on from */
-  gboolean born;     /* while its parent was followed */
+  guint64 before_ns; /* part of it: of groups of the same path that it is the successor of */
+  guint64 offset_ns; /* what it had used before it was followed */
   gboolean read;     /* at least once */
-  guint64 ended_ns;  /* of the children that have ended: part of cpu_ns */
+  gboolean threaded; /* its threads are billed with their processes, which are in a group above it */
+  guint64 ended_ns;  /* billed to children that have ended, and to all below them: part of cpu_ns */
   guint64 billed_ns; /* of its own */
 
   guint64 memory_bytes; /* as of late; with all below it */
@@ -52,6 +53,8 @@ VjGroup *vj_group_new (VjGroup *parent, VjCgroup *cgroup, guint n_zones);
 void vj_group_free (VjGroup *group);
 /* Own CPU time: what none of its children has used. Never falls, up to what is read a moment later. */
 guint64 vj_group_own_ns (const VjGroup *group);
+/* Billed to it and to all below it that has ended. */
+guint64 vj_group_billed_ns (const VjGroup *group);
 guint64 vj_group_own_memory (const VjGroup *group);
 gboolean vj_group_has_children (const VjGroup *group);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/error.h"
 #include "common/units.h"
 #include "guest/cgroup_read.h"
 #include "guest/cgroup_tree.h"
@@ -22,14 +23,13 @@ struct VjWorkloads
   gboolean by_memory;       /* some zone is shared by it */
   guint64 memory_us;        /* of its last reading; 0: none */
   guint64 read_boottime_us; /* of the last reading; 0: none */
-  gboolean listing;         /* what was there before us is being told of */
   VjCgroupTree *tree;
   VjCgroupReader *reader;
   VjProcesses *processes; /* NULL: they are not followed */
   GArray *pids;           /* scratch */
   VjGroup *root;
   GQueue ended;              /* VjGroup, oldest first */
-  GHashTable *ended_by_path; /* its path -> VjGroup */
+  GHashTable *ended_by_path; /* char* (in VjGroup) -> VjGroup: the same */
 };
 
 /* --- usage --- */
@@ -37,6 +37,8 @@ struct VjWorkloads
 static void
 bill (VjGroup *group, guint64 by_members_ns)
 {
+  if (group->threaded)
+    return;
   guint64 own_ns = vj_group_own_ns (group);
   guint64 billed_ns = group->billed_ns + by_members_ns;
   if (own_ns > billed_ns && group->account != NULL)
@@ -52,9 +54,28 @@ read_cpu (const VjWorkloads *workloads, VjGroup *group)
   if (group->parent == NULL || !vj_cgroup_read_cpu (workloads->reader, group->cgroup, &cpu_ns, NULL))
     return;
   if (!group->read)
-    group->offset_ns = group->born ? 0 : cpu_ns;
+    group->offset_ns = group->cgroup->born ? 0 : cpu_ns;
   group->read = TRUE;
   group->cpu_ns = MAX (group->cpu_ns, group->before_ns + cpu_ns - MIN (group->offset_ns, cpu_ns));
+}
+
+/* The clocks of its processes tick for its threads too, from now on. */
+static void
+become_threaded (VjGroup *group)
+{
+  if (group->threaded)
+    return;
+  group->threaded = TRUE;
+  group->parent->ended_ns += vj_group_billed_ns (group);
+}
+
+static void
+read_pids (const VjWorkloads *workloads, VjGroup *group)
+{
+  g_autoptr (GError) error = NULL;
+  if (!vj_cgroup_read_processes (workloads->reader, group->cgroup, workloads->pids, &error)
+      && g_error_matches (error, VJ_ERROR, VJ_ERROR_UNAVAILABLE))
+    become_threaded (group);
 }
 
 static guint64
@@ -62,7 +83,7 @@ read_members (VjWorkloads *workloads, VjGroup *group)
 {
   if (workloads->processes == NULL || workloads->book.ledger == NULL || group->parent == NULL)
     return 0;
-  vj_cgroup_read_processes (workloads->reader, group->cgroup, workloads->pids, NULL);
+  read_pids (workloads, group);
   if (workloads->pids->len == 0 && group->members == NULL)
     return 0;
   if (group->members == NULL)
@@ -125,8 +146,6 @@ bill_memory (VjGroup *group, guint64 elapsed_us)
     vj_account_add_usage (group->account, VJ_RESOURCE_MEMORY, vj_resource_memory (own, elapsed_us));
 }
 
-/* --- what the tree of groups tells --- */
-
 /* What has ended, and is still shown, goes on when it comes again: a service that is restarted, a container. Its figures
  * never fall, and no path is there twice. Its parent is the same, since that is not folded before it. */
 static VjGroup *
@@ -135,32 +154,39 @@ take_up_again (VjWorkloads *workloads, VjCgroup *cgroup)
   VjGroup *group = g_hash_table_lookup (workloads->ended_by_path, cgroup->path);
   if (group == NULL)
     return NULL;
-  g_hash_table_remove (workloads->ended_by_path, cgroup->path);
+  g_hash_table_remove (workloads->ended_by_path, group->path);
   g_queue_remove (&workloads->ended, group);
-  group->parent->ended_ns -= group->cpu_ns;
+  group->parent->ended_ns -= vj_group_billed_ns (group); /* a threaded one's since it became that */
+  group->cpu_ns = group->before_ns = vj_group_billed_ns (group);
+  group->read = group->threaded = FALSE;
   group->cgroup = cgroup;
-  group->before_ns = group->cpu_ns;
-  group->read = FALSE;
   group->ended_us = 0;
   group->memory_bytes = 0;
+  if (group->account == NULL)
+    vj_group_open_account (&workloads->book, group);
   return group;
 }
+
+static VjGroup *
+add_group (VjWorkloads *workloads, VjCgroup *cgroup)
+{
+  VjGroup *parent = cgroup->parent != NULL ? cgroup->parent->data : NULL;
+  VjGroup *group = vj_group_new (parent, cgroup, workloads->book.n_shown);
+  if (parent == NULL)
+    workloads->root = group;
+  vj_group_open_account (&workloads->book, group);
+  return group;
+}
+
+/* --- what the tree of groups tells --- */
 
 static void
 on_added (VjCgroup *cgroup, gpointer user_data)
 {
   VjWorkloads *workloads = user_data;
-  VjGroup *parent = cgroup->parent != NULL ? cgroup->parent->data : NULL;
   VjGroup *group = take_up_again (workloads, cgroup);
-  if (group == NULL)
-    group = vj_group_new (parent, cgroup, workloads->book.n_shown);
-  group->born = !workloads->listing;
-  cgroup->data = group;
-  if (parent == NULL)
-    workloads->root = group;
-  if (group->account == NULL)
-    vj_group_open_account (&workloads->book, group);
-  workloads->funcs.appeared (&group->class, workloads->user_data);
+  cgroup->data = group != NULL ? group : add_group (workloads, cgroup);
+  workloads->funcs.appeared (&cgroup->class, workloads->user_data);
 }
 
 /* The last moment at which it can be read, though groups that come after may still use time in it. */
@@ -168,33 +194,6 @@ static void
 on_ending (VjCgroup *cgroup, gpointer user_data)
 {
   read_cpu (user_data, cgroup->data);
-}
-
-/* Its figures stay: for whoever wants to read them, and until everything is billed. */
-static void
-on_removed (VjCgroup *cgroup, gpointer user_data)
-{
-  VjWorkloads *workloads = user_data;
-  VjGroup *group = cgroup->data;
-  group->cgroup = NULL;
-  if (group->members != NULL)
-    vj_processes_end (workloads->processes, group->members, group->ended_members);
-  bill (group, 0);
-  if (group->parent == NULL)
-    return;
-  group->parent->ended_ns += group->cpu_ns;
-  group->ended_us = vj_clock_monotonic_us ();
-  g_queue_push_tail (&workloads->ended, group);
-  g_hash_table_insert (workloads->ended_by_path, group->path, group);
-}
-
-/* --- ends --- */
-
-static gboolean
-is_due (const VjWorkloads *workloads, const VjGroup *group, guint64 now_us)
-{
-  return now_us >= group->ended_us + workloads->options.keep_us
-         || workloads->ended.length > workloads->options.max_ended;
 }
 
 static void
@@ -206,6 +205,55 @@ tell_folding (const VjWorkloads *workloads, const VjGroup *group)
 }
 
 /* Children end before their parents, so they are older in the queue. */
+static void
+fold_oldest (VjWorkloads *workloads)
+{
+  VjGroup *oldest = g_queue_pop_head (&workloads->ended);
+  g_hash_table_remove (workloads->ended_by_path, oldest->path);
+  tell_folding (workloads, oldest);
+  vj_group_fold (&workloads->book, oldest);
+}
+
+/* Nobody settles while there is no tree, and groups come and go all the same. The usage of those that are folded before it is
+ * billed makes a gap. */
+static void
+bound_ended (VjWorkloads *workloads)
+{
+  if (workloads->ended.length <= 2 * MAX (workloads->options.max_ended, 1))
+    return;
+  if (workloads->book.ledger != NULL)
+    vj_ledger_mark_gap (workloads->book.ledger);
+  fold_oldest (workloads);
+}
+
+/* Its figures stay: for whoever wants to read them, and until everything is billed. */
+static void
+on_removed (VjCgroup *cgroup, gpointer user_data)
+{
+  VjWorkloads *workloads = user_data;
+  VjGroup *group = cgroup->data;
+  if (group->members != NULL)
+    vj_processes_end (workloads->processes, group->members, group->ended_members);
+  bill (group, 0);
+  group->cgroup = NULL;
+  if (group->parent == NULL)
+    return;
+  group->parent->ended_ns += group->threaded ? 0 : vj_group_billed_ns (group);
+  group->ended_us = vj_clock_monotonic_us ();
+  g_queue_push_tail (&workloads->ended, group);
+  g_hash_table_insert (workloads->ended_by_path, group->path, group);
+  bound_ended (workloads);
+}
+
+/* --- ends --- */
+
+static gboolean
+is_due (const VjWorkloads *workloads, const VjGroup *group, guint64 now_us)
+{
+  return now_us >= group->ended_us + workloads->options.keep_us
+         || workloads->ended.length > workloads->options.max_ended;
+}
+
 void
 vj_workloads_settled (VjWorkloads *workloads, guint64 now_us, gboolean complete)
 {
@@ -213,15 +261,8 @@ vj_workloads_settled (VjWorkloads *workloads, guint64 now_us, gboolean complete)
     return;
   if (workloads->processes != NULL)
     vj_group_fold_all_members (&workloads->book, workloads->root);
-  for (VjGroup *oldest = g_queue_peek_head (&workloads->ended);
-       oldest != NULL && is_due (workloads, oldest, now_us) && !vj_group_has_children (oldest);
-       oldest = g_queue_peek_head (&workloads->ended))
-    {
-      g_queue_pop_head (&workloads->ended);
-      g_hash_table_remove (workloads->ended_by_path, oldest->path);
-      tell_folding (workloads, oldest);
-      vj_group_fold (&workloads->book, oldest);
-    }
+  while (workloads->ended.length > 0 && is_due (workloads, g_queue_peek_head (&workloads->ended), now_us))
+    fold_oldest (workloads);
 }
 
 static gboolean
@@ -282,9 +323,7 @@ vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, cons
   workloads->pids = g_array_new (FALSE, FALSE, sizeof (int));
   g_queue_init (&workloads->ended);
   workloads->ended_by_path = g_hash_table_new (g_str_hash, g_str_equal);
-  workloads->listing = TRUE;
   workloads->tree = vj_cgroup_tree_open (roots->cgroupfs, options->max_groups, &funcs, workloads, error);
-  workloads->listing = FALSE;
   if (workloads->tree == NULL)
     return NULL;
   workloads->reader = vj_cgroup_reader_new (workloads->tree);
@@ -309,10 +348,10 @@ vj_workloads_free (VjWorkloads *workloads)
   if (workloads == NULL)
     return;
   g_clear_pointer (&workloads->tree, vj_cgroup_tree_free); /* everything ends */
-  g_hash_table_unref (workloads->ended_by_path);
   if (workloads->root != NULL)
     free_groups (workloads->root);
   g_queue_clear (&workloads->ended);
+  g_hash_table_unref (workloads->ended_by_path);
   g_clear_pointer (&workloads->reader, vj_cgroup_reader_free);
   g_clear_pointer (&workloads->processes, vj_processes_free);
   g_array_unref (workloads->pids);

@@ -30,7 +30,8 @@ typedef struct
   guint updates;
   guint64 package_uj;
   guint64 dram_uj;
-  GHashTable *cpu_us; /* group -> usage */
+  gboolean dram_is_odd; /* its file says nothing that can be read */
+  GHashTable *cpu_us;   /* group -> usage */
   GString *said;
 } Machine;
 
@@ -67,6 +68,8 @@ write_tree (const Machine *machine)
 {
   write_zone (machine, "intel-rapl:0", "package-0\n", machine->package_uj);
   write_zone (machine, "intel-rapl:0:0", "dram\n", machine->dram_uj);
+  if (machine->dram_is_odd)
+    tempdir_write (machine->root, "sys/class/powercap/intel-rapl:0:0/energy_uj", "odd\n");
 }
 
 static void
@@ -471,6 +474,99 @@ sums_hold_whatever_happens (void **state)
   g_hash_table_unref (series);
 }
 
+/* A container that ended was read at its end, and its pod, which ended with it, was not. */
+static void
+what_ended_with_its_group_is_not_counted_twice (void **state)
+{
+  Machine *machine = *state;
+  const char *groups[] = { "/kubepods", "/kubepods/burstable", POD, CTR, "/a.service" };
+  for (guint i = 0; i < G_N_ELEMENTS (groups); i++)
+    make_group (machine, groups[i]);
+  tempdir_write (machine->root, "cgroup" CTR "/cgroup.events", "populated 1\n");
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 0, 0);
+  use (machine, CTR, 300, 0);
+  tempdir_write (machine->root, "cgroup" CTR "/cgroup.events", "populated 0\n");
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  remove_group (machine, CTR);
+  remove_group (machine, POD);
+  use (machine, "/kubepods/burstable", 300, 0);
+  use (machine, "/kubepods", 300, 0);
+  use (machine, "/a.service", 300, 0);
+  update (machine, 6000000, 0);
+  g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+  guint64 service_uj = find (snapshot, "/a.service")->energy_uj[0];
+  assert_true (service_uj > 0);
+  assert_in_range (find (snapshot, "/kubepods")->energy_uj[0], service_uj - 2, service_uj + 2);
+}
+
+static void
+come_and_go (Machine *machine, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/run-%u.service", i);
+      make_group (machine, path);
+      while (g_main_context_iteration (NULL, FALSE))
+        ;
+      remove_group (machine, path);
+      while (g_main_context_iteration (NULL, FALSE))
+        ;
+    }
+}
+
+/* Services come and go while the reader is away. */
+static void
+what_ended_is_bounded_without_a_tree_too (void **state)
+{
+  Machine *machine = *state;
+  machine->options.workloads.max_ended = 5;
+  make_group (machine, "/keep");
+  start (machine);
+  come_and_go (machine, 50);
+  g_autoptr (VjAttributorSnapshot) absent = checked_snapshot (machine);
+  assert_in_range (absent->groups->len, 1, 1 + 2 * 5);
+  write_tree (machine);
+  update (machine, 0, 0);
+  come_and_go (machine, 50);
+  use (machine, "/keep", 1000, 0);
+  update (machine, 1000000, 0);
+  update (machine, 1000000, 0);
+  g_autoptr (VjAttributorSnapshot) present = checked_snapshot (machine);
+  assert_in_range (present->groups->len, 1, 1 + 5);
+  assert_int_equal (g_array_index (present->zones, VjZoneView, 0).measured_uj, 2000000);
+}
+
+/* Its file is there and says nothing. */
+static void
+a_zone_that_cannot_be_read_holds_nothing_up (void **state)
+{
+  Machine *machine = *state;
+  machine->options.workloads.keep_us = 0;
+  make_group (machine, "/a.service");
+  make_group (machine, "/b.service");
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 0, 0);
+  remove_group (machine, "/b.service");
+  for (guint i = 0; i < 12; i++)
+    {
+      machine->dram_is_odd = i < 10;
+      use (machine, "/a.service", 1000, 1000);
+      update (machine, 1000, 500);
+      g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+      assert_true ((find (snapshot, "/b.service") != NULL) == (i < 7));
+    }
+  g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+  assert_int_equal (g_array_index (snapshot->zones, VjZoneView, 0).measured_uj, 12000);
+  assert_int_equal (g_array_index (snapshot->zones, VjZoneView, 1).measured_uj, 6000);
+  assert_true (g_array_index (snapshot->zones, VjZoneView, 1).gap_uj >= 5500);
+}
+
 #define machine_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
 
 int
@@ -485,6 +581,9 @@ main (void)
     machine_test (waits_for_the_tree_and_survives_its_absence),
     machine_test (a_new_zone_joins),
     machine_test (sums_hold_whatever_happens),
+    machine_test (what_ended_with_its_group_is_not_counted_twice),
+    machine_test (what_ended_is_bounded_without_a_tree_too),
+    machine_test (a_zone_that_cannot_be_read_holds_nothing_up),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
