@@ -5,7 +5,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -567,6 +571,198 @@ a_zone_that_cannot_be_read_holds_nothing_up (void **state)
   assert_true (g_array_index (snapshot->zones, VjZoneView, 1).gap_uj >= 5500);
 }
 
+/* --- random lives of real processes in groups of files --- */
+
+#define SLOTS 8
+
+typedef struct
+{
+  int pid; /* 0: none */
+  int wire;
+  int group; /* index of its group */
+} Life;
+
+/* Spins for a moment at each byte. */
+static void
+live (int wire)
+{
+  char byte = 0;
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  while (read (wire, &byte, 1) == 1)
+    {
+      for (volatile guint i = 0; i < 100000; i++)
+        ;
+      if (write (wire, &byte, 1) != 1)
+        break;
+    }
+  _exit (0);
+}
+
+static void
+begin_life (Life *life, int group)
+{
+  int wires[2];
+  assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wires), 0);
+  life->pid = fork ();
+  assert_true (life->pid >= 0);
+  if (life->pid == 0)
+    live (wires[1]);
+  close (wires[1]);
+  life->wire = wires[0];
+  life->group = group;
+}
+
+static void
+end_life (Life *life)
+{
+  if (life->pid == 0)
+    return;
+  close (life->wire);
+  kill (life->pid, SIGKILL);
+  assert_int_equal (waitpid (life->pid, NULL, 0), life->pid);
+  life->pid = 0;
+}
+
+static void
+spin (const Life *life)
+{
+  char byte = 1;
+  assert_int_equal (write (life->wire, &byte, 1), 1);
+  assert_int_equal (read (life->wire, &byte, 1), 1);
+}
+
+static const char *const places[] = {
+  "/a.slice",
+  "/a.slice/u.service",
+  "/a.slice/u.service/part",
+  "/b.service",
+};
+
+static void
+list_lives (const Machine *machine, const Life *lives)
+{
+  for (guint place = 0; place < G_N_ELEMENTS (places); place++)
+    {
+      g_autoptr (GString) text = g_string_new (NULL);
+      g_autofree char *file = g_strconcat ("cgroup", places[place], "/cgroup.procs", NULL);
+      if (!g_hash_table_contains (machine->cpu_us, places[place]))
+        continue;
+      for (guint i = 0; i < SLOTS; i++)
+        if (lives[i].pid != 0 && lives[i].group == (int)place)
+          g_string_append_printf (text, "%d\n0\n", lives[i].pid);
+      tempdir_write (machine->root, file, text->str);
+    }
+}
+
+/* One of the things that happen to processes and their groups. */
+static void
+let_happen (Machine *machine, Life *lives, GRand *rand)
+{
+  Life *life = &lives[g_rand_int_range (rand, 0, SLOTS)];
+  int place = g_rand_int_range (rand, 0, G_N_ELEMENTS (places));
+  switch (g_rand_int_range (rand, 0, 8))
+    {
+    case 0:
+      end_life (life);
+      break;
+    case 1:
+      life->group = place; /* it moves */
+      break;
+    case 2:
+      remove_group (machine, places[place]); /* and what is below it, while its processes live on */
+      for (guint i = 0; i < G_N_ELEMENTS (places); i++)
+        if (g_str_has_prefix (places[i], places[place]))
+          g_hash_table_remove (machine->cpu_us, places[i]);
+      break;
+    case 3:
+      machine->dram_is_odd = !machine->dram_is_odd;
+      break;
+    default:
+      if (life->pid == 0)
+        begin_life (life, place);
+      spin (life);
+      for (guint i = 0; i <= (guint)place; i++)
+        use (machine, places[i], (guint64)g_rand_int_range (rand, 0, 1000), 1000000);
+    }
+}
+
+/* Counters of what is shown by one text; none may fall while it is shown. */
+static void
+never_falls (GHashTable *before, GHashTable *now, char *key, guint64 value)
+{
+  gpointer last = g_hash_table_lookup (before, key);
+  if (value < GPOINTER_TO_SIZE (last))
+    fail_msg ("%s fell", key);
+  g_hash_table_insert (now, key, GSIZE_TO_POINTER (value));
+}
+
+static GHashTable *
+nothing_has_fallen (const VjAttributorSnapshot *snapshot, GHashTable *before)
+{
+  GHashTable *now = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < snapshot->groups->len; i++)
+    {
+      const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, i);
+      const struct
+      {
+        const char *what;
+        guint64 value;
+      } counters[] = { { "energy", group->energy_uj[0] }, { "own", group->own_uj[0] },
+                       { "exited", group->exited_uj[0] }, { "folded", group->folded_uj[0] },
+                       { "dram", group->energy_uj[1] },   { "cpu", group->cpu_ns } };
+      for (guint c = 0; c < G_N_ELEMENTS (counters); c++)
+        never_falls (before, now, g_strconcat (group->path, " ", counters[c].what, NULL), counters[c].value);
+      for (guint p = 0; group->processes != NULL && p < group->processes->len; p++)
+        {
+          const VjProcessSnapshot *process = g_ptr_array_index (group->processes, p);
+          never_falls (
+              before, now,
+              g_strdup_printf ("%s %d %" G_GUINT64_FORMAT, group->path, process->pid, process->start_us),
+              process->energy_uj[0]);
+        }
+    }
+  for (guint zone = 0; zone < snapshot->zones->len; zone++)
+    {
+      const VjZoneView *view = &g_array_index (snapshot->zones, VjZoneView, zone);
+      never_falls (before, now, g_strdup_printf ("kernel %u", zone), view->kernel_uj);
+      never_falls (before, now, g_strdup_printf ("folded %u", zone), view->folded_uj);
+    }
+  g_hash_table_unref (before);
+  return now;
+}
+
+static void
+sums_hold_whatever_processes_do (void **state)
+{
+  Machine *machine = *state;
+  Life lives[SLOTS] = { 0 };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (815);
+  GHashTable *last = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  guint seen = 0;
+  machine->options.workloads.processes = TRUE;
+  machine->options.workloads.max_ended = 2;
+  make_group (machine, "/a.slice");
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update (machine, 0, 0);
+  for (guint i = 0; i < 400; i++)
+    {
+      let_happen (machine, lives, rand);
+      list_lives (machine, lives);
+      update (machine, (guint64)g_rand_int_range (rand, 0, 3000000),
+              (guint64)g_rand_int_range (rand, 0, 500000));
+      g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+      assert_int_equal (g_array_index (snapshot->zones, VjZoneView, 0).measured_uj, machine->package_uj);
+      last = nothing_has_fallen (snapshot, last);
+      seen = MAX (seen, snapshot->processes);
+    }
+  assert_true (seen > SLOTS / 2);
+  for (guint i = 0; i < SLOTS; i++)
+    end_life (&lives[i]);
+  g_hash_table_unref (last);
+}
+
 #define machine_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
 
 int
@@ -581,6 +777,7 @@ main (void)
     machine_test (waits_for_the_tree_and_survives_its_absence),
     machine_test (a_new_zone_joins),
     machine_test (sums_hold_whatever_happens),
+    machine_test (sums_hold_whatever_processes_do),
     machine_test (what_ended_with_its_group_is_not_counted_twice),
     machine_test (what_ended_is_bounded_without_a_tree_too),
     machine_test (a_zone_that_cannot_be_read_holds_nothing_up),
