@@ -282,6 +282,7 @@ class Watching(Case):
         wait_for(lambda: self.fake.told == self.fake.version, "the bookmark")
         self.fake.end_watches()
         self.fake.forget_history()  # but the bookmark was later
+        wait_for(lambda: self.fake.watches() == 2, "the next watch")
         self.put_set()
         self.wait_named(SET, "db-0")
         self.assertEqual(self.fake.lists(), 1)
@@ -302,6 +303,8 @@ class Watching(Case):
         gone = (r".*watch=true.*", lambda handler: handler.answer(410, refusal(410, "Expired", "too old")))
         self.fake.instead.append(gone)
         self.fake.end_watches()
+        wait_for(lambda: self.fake.lists() == 2, "the list")
+        self.fake.instead.clear()
         self.put_set()
         self.wait_named(SET, "db-0")
 
@@ -319,7 +322,7 @@ class Watching(Case):
     def test_a_token_that_rotates_is_read_again(self):
         self.start_watching()
         self.fake.token = "second"
-        self.fake.end_watches()
+        self.fake.end_watches()  # of which the next one is refused
         wait_for(lambda: "401" in self.machine.said(), "a complaint")
         self.machine.write("token", "second\n")
         self.put_set()
@@ -337,12 +340,26 @@ class Watching(Case):
             return (r".*watch=true.*", answer)
         self.start_watching()
         for i, data in enumerate((b'{"type":"ADDED","object":{"meta', b"not JSON\n", b'{"type":"NEW","object":{}}\n', b"[]\n",
-                                  b"x" * (5 << 20), b"\n\n", b"[" * 100000 + b"\n")):
+                                  b"\n\n", b"[" * 100000 + b"\n")):
             self.fake.instead.append(broken(data))
             self.fake.end_watches()
             wait_for(lambda: not self.fake.instead, "the broken watch")
             self.put_web(name=f"web-{i}")
             self.wait_named(WEB, f"web-{i}")
+
+    def test_a_line_without_end_is_refused(self):
+        self.start_watching()
+
+        def endless(handler):
+            handler.begin_stream()
+            self.fake.instead.clear()
+            while True:
+                handler.chunk(b"x" * (1 << 20))
+        self.fake.instead.append((r".*watch=true.*", endless))
+        self.fake.end_watches()
+        wait_for(lambda: "of this length" in self.machine.said(), "the refusal")
+        self.put_set()
+        self.wait_named(SET, "db-0")
 
     def test_a_stream_that_hangs_holds_nothing_up(self):
         self.start_watching()
@@ -446,6 +463,7 @@ class Kubelet(Case):
         self.start(mode="kubelet")
         wait_for(lambda: self.machine.workload(WEB) == ("ReplicaSet", "web-5d4f8"), "the pod")
         self.assertEqual(self.machine.container(APP)["container"], "app")
+        wait_for(lambda: self.fake.count("/pods") == 4, "its rest, after what was there at first")
         self.fake.put(pod(SET, "data", "db-0", [("db", SIDE)], owner("apps/v1", "StatefulSet", "db", "s-1")))
         self.machine.use(group_of(SET))
         self.machine.update()
