@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What an interval costs virtjoule-attributor: real control groups and processes of this machine, a tree that is updated.
 
-attributor.py [--containers N] [--processes N] [--intervals N] [--bin DIRECTORY]   (root, for control groups)
+attributor.py [--containers N] [--processes N] [--intervals N] [--cgroupfs DIRECTORY] [--bin DIRECTORY]
+(root, for control groups; --cgroupfs /sys/fs/cgroup/unified measures v2 on a hybrid machine, without memory)
 Prints, for the container level and for the process level: CPU time an interval, system calls an interval, memory."""
 
 import argparse
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,7 @@ import time
 import urllib.request
 
 LISTEN = "127.0.0.1:19178"
-TICKS = os.sysconf("SC_CLK_TCK")
+TRACED = 20  # intervals under strace
 
 
 def arguments():
@@ -24,6 +26,7 @@ def arguments():
     parser.add_argument("--containers", type=int, default=500)
     parser.add_argument("--processes", type=int, default=5000)
     parser.add_argument("--intervals", type=int, default=100)
+    parser.add_argument("--cgroupfs", default="/sys/fs/cgroup")
     parser.add_argument("--bin", default=os.environ.get("VJ_BIN", "build/bin"))
     return parser.parse_args()
 
@@ -31,9 +34,9 @@ def arguments():
 class Groups:
     """Containers in pods of two, as kubelet makes them, in every hierarchy that counts; sleepers in them."""
 
-    def __init__(self, containers, processes):
-        v2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
-        roots = ["/sys/fs/cgroup"] if v2 else ["/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/memory"]
+    def __init__(self, cgroupfs, containers, processes):
+        v2 = os.path.exists(os.path.join(cgroupfs, "cgroup.controllers"))
+        roots = [cgroupfs] if v2 else [os.path.join(cgroupfs, name) for name in ("cpuacct", "memory")]
         self.tops = [os.path.join(root, "kubepods-bench") for root in roots]
         self.paths = []
         for i in range(containers):
@@ -42,19 +45,30 @@ class Groups:
         for top in self.tops:
             for path in self.paths:
                 os.makedirs(os.path.join(top, path), exist_ok=True)
-        self.sleepers = []
-        for i in range(processes):
-            process = subprocess.Popen(["sleep", "100000"], stdin=subprocess.DEVNULL)
-            self.sleepers.append(process)
-            for top in self.tops:
-                with open(os.path.join(top, self.paths[i % containers], "cgroup.procs"), "w") as procs:
-                    procs.write(str(process.pid))
+        self.families = [self.start(path, processes // containers) for path in self.paths if processes >= containers]
+        for path in self.paths:
+            self.wait_for(path, processes // containers)
+
+    def start(self, path, n):
+        """A family of sleepers; moving each by itself would take the kernel minutes."""
+        files = [os.path.join(top, path, "cgroup.procs") for top in self.tops]
+        move = "".join("echo $$ > '%s'; " % file for file in files)
+        script = move + "i=1; while [ $i -lt %d ]; do sleep 100000 & i=$((i+1)); done; exec sleep 100000" % n
+        return subprocess.Popen(["sh", "-c", script], stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def wait_for(self, path, n):
+        while True:
+            with open(os.path.join(self.tops[0], path, "cgroup.procs")) as procs:
+                if len(procs.readlines()) >= n:
+                    return
+            time.sleep(0.05)
 
     def close(self):
-        for process in self.sleepers:
-            process.kill()
-        for process in self.sleepers:
-            process.wait()
+        for family in self.families:
+            os.killpg(family.pid, signal.SIGKILL)
+        for family in self.families:
+            family.wait()
+        time.sleep(1)  # those whose parent has gone are reaped by another
         for top in self.tops:
             for directory, _, _ in os.walk(top, topdown=False):
                 with contextlib.suppress(OSError):
@@ -88,8 +102,9 @@ class Tree:
 
 
 class Attributor:
-    def __init__(self, binary, sysfs, levels):
-        command = [binary, "--sysfs", sysfs, "--levels", levels, "--listen", LISTEN, "--log-dir", "none"]
+    def __init__(self, options, sysfs, levels):
+        command = [os.path.join(options.bin, "virtjoule-attributor"), "--sysfs", sysfs, "--levels", levels]
+        command += ["--cgroupfs", options.cgroupfs, "--listen", LISTEN, "--log-dir", "none", "--runtime-root", "none"]
         self.process = subprocess.Popen(command)
 
     def value(self, name):
@@ -108,9 +123,30 @@ class Attributor:
             time.sleep(0.05)
 
     def cpu_s(self):
-        with open("/proc/%d/stat" % self.process.pid) as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Of all its threads; schedstat counts nanoseconds."""
+        used = 0
+        for thread in os.listdir("/proc/%d/task" % self.process.pid):
+            with open("/proc/%d/task/%s/schedstat" % (self.process.pid, thread)) as schedstat:
+                used += int(schedstat.read().split()[0])
+        return used / 1e9
+
+    def calls(self, tree):
+        """System calls of an interval, by strace, which slows it: not while its time is taken."""
+        with tempfile.NamedTemporaryFile("r") as log:
+            command = ["strace", "-f", "-c", "-o", log.name, "-p", str(self.process.pid)]
+            try:
+                tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            except FileNotFoundError:
+                return float("nan")
+            tracer.stderr.readline()
+            for _ in range(TRACED):
+                tree.update()
+                time.sleep(0.5)
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait()
+            tracer.stderr.close()
+            total = [line.split() for line in log if line.rstrip().endswith("total")]
+        return int(total[0][3]) / TRACED if total else float("nan")
 
     def rss_kib(self):
         with open("/proc/%d/status" % self.process.pid) as status:
@@ -124,7 +160,7 @@ class Attributor:
 def measure(options, levels):
     root = tempfile.mkdtemp(prefix="vj-bench-", dir="/dev/shm" if os.path.ismount("/dev/shm") else None)
     tree = Tree(root)
-    attributor = Attributor(os.path.join(options.bin, "virtjoule-attributor"), root, levels)
+    attributor = Attributor(options, root, levels)
     try:
         attributor.wait_for(1)
         for i in range(20):  # everything has been seen, and memory read
@@ -140,19 +176,21 @@ def measure(options, levels):
         done = attributor.intervals() - begin
         count = attributor.value("virtjoule_attributor_groups")
         scraped = attributor.rss_kib()
+        calls = attributor.calls(tree)
     finally:
         attributor.close()
         shutil.rmtree(root)
     print(
-        "%-22s %5d groups %4d intervals %7.2f ms CPU an interval %6d KiB RSS, %6d after a scrape"
-        % (levels, count, done, 1000 * used / max(done, 1), rss, scraped)
+        "%-22s %5d groups %4d intervals %7.2f ms CPU and %7.0f system calls each, %6d KiB RSS, %6d after a scrape"
+        % (levels, count, done, 1000 * used / max(done, 1), calls, rss, scraped)
     )
 
 
 def main():
     options = arguments()
-    groups = Groups(options.containers, options.processes)
+    groups = Groups(options.cgroupfs, options.containers, options.processes)
     try:
+        print("load average before: %.1f" % os.getloadavg()[0])
         measure(options, "container,pod")
         measure(options, "container,pod,process")
     finally:
