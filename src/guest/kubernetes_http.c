@@ -4,8 +4,8 @@
 #include <libsoup/soup.h>
 #include <string.h>
 
-#define CHUNK     (32 * 1024)
-#define TOKEN_MAX (64 * 1024)
+#define CHUNK     ((gsize)32 * 1024)
+#define TOKEN_MAX ((gsize)64 * 1024)
 
 struct VjKubernetesHttp
 {

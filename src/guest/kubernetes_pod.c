@@ -24,10 +24,11 @@ container_free (gpointer data)
 void
 vj_kubernetes_owner_clear (VjKubernetesOwner *owner)
 {
-  g_clear_pointer (&owner->api, g_free);
-  g_clear_pointer (&owner->kind, g_free);
-  g_clear_pointer (&owner->name, g_free);
-  g_clear_pointer (&owner->uid, g_free);
+  g_free (owner->api);
+  g_free (owner->kind);
+  g_free (owner->name);
+  g_free (owner->uid);
+  *owner = (VjKubernetesOwner){ 0 };
 }
 
 void
@@ -48,9 +49,10 @@ vj_kubernetes_pod_free (VjKubernetesPod *pod)
 void
 vj_kubernetes_event_clear (VjKubernetesEvent *event)
 {
-  g_clear_pointer (&event->pod, vj_kubernetes_pod_free);
-  g_clear_pointer (&event->version, g_free);
-  g_clear_pointer (&event->message, g_free);
+  vj_kubernetes_pod_free (event->pod);
+  g_free (event->version);
+  g_free (event->message);
+  *event = (VjKubernetesEvent){ 0 };
 }
 
 /* --- metadata --- */

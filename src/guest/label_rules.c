@@ -44,7 +44,7 @@ place_among_sharing (const VjLabelRules *rules, char *const *plain, guint index,
   guint sharing = 0;
   for (guint i = 0; rules->keys[i] != NULL; i++)
     {
-      if (strcmp (plain[i], plain[index]) != 0)
+      if (g_strcmp0 (plain[i], plain[index]) != 0)
         continue;
       sharing++;
       place += strcmp (rules->keys[i], rules->keys[index]) < 0;
@@ -113,6 +113,7 @@ vj_label_rules_parse (const char *list, VjLabelRules *ret_rules, GError **error)
 void
 vj_label_rules_clear (VjLabelRules *rules)
 {
-  g_clear_pointer (&rules->keys, g_strfreev);
-  g_clear_pointer (&rules->names, g_strfreev);
+  g_strfreev (rules->keys);
+  g_strfreev (rules->names);
+  *rules = (VjLabelRules){ 0 };
 }
