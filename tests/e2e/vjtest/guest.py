@@ -50,6 +50,18 @@ DOMAIN = """<domain type='qemu'>
 """
 
 
+def parse_energies(text):
+    """{zone id: µJ} of the names and counters of a tree, as grep -H prints them."""
+    values = dict(re.findall(r"^(intel-rapl:[\d:]+/(?:name|energy_uj)):(\S+)$", text, re.M))
+    names = {key.split("/")[0]: value for key, value in values.items() if key.endswith("/name")}
+    energies = {}
+    for zone, name in names.items():
+        parent = names.get(zone.rsplit(":", 1)[0])
+        if f"{zone}/energy_uj" in values:
+            energies[f"{parent}/{name}" if parent else name] = int(values[f"{zone}/energy_uj"])
+    return energies
+
+
 class Guest:
     """with Guest (image, work, "one") as guest: guest.wait_up () ; guest.run ("cat /proc/loadavg")
 
@@ -181,14 +193,7 @@ class Guest:
     def energy(self, tree=TREE):
         """The tree as the guest sees it: {zone id: µJ}, {} while there is none. Sub-zones are "package-0/core"."""
         _, text = self.run(f"cd {tree} 2>/dev/null && grep -H . intel-rapl:*/name intel-rapl:*/energy_uj")
-        values = dict(re.findall(r"^(intel-rapl:[\d:]+/(?:name|energy_uj)):(\S+)$", text, re.M))
-        names = {key.split("/")[0]: value for key, value in values.items() if key.endswith("/name")}
-        energies = {}
-        for zone, name in names.items():
-            parent = names.get(zone.rsplit(":", 1)[0])
-            if f"{zone}/energy_uj" in values:
-                energies[f"{parent}/{name}" if parent else name] = int(values[f"{zone}/energy_uj"])
-        return energies
+        return parse_energies(text)
 
     def stop_reader(self, signal="TERM"):
         self.check(f"kill -{signal} $(pidof virtjoule-reader) && while pidof virtjoule-reader >/dev/null; do sleep 0.1; done")
