@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/processes.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -227,6 +228,55 @@ a_reused_pid_is_another_process (void **state)
   end_child (pid);
 }
 
+/* Its leader has ended, and is a zombie; another of its threads goes on. */
+static gpointer
+spin (gpointer data)
+{
+  volatile gboolean on = TRUE;
+  while (on)
+    ;
+  return data;
+}
+
+static int
+start_headless (void)
+{
+  int pid = fork ();
+  if (pid == 0)
+    {
+      pthread_t thread;
+      prctl (PR_SET_PDEATHSIG, SIGKILL);
+      if (pthread_create (&thread, NULL, spin, NULL) != 0)
+        _exit (1);
+      pthread_exit (NULL);
+    }
+  assert_true (pid > 0);
+  return pid;
+}
+
+static gboolean
+is_zombie (int pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", pid);
+  g_autofree char *text = NULL;
+  assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  return strstr (text, ") Z ") != NULL;
+}
+
+static void
+one_without_its_leader_goes_on (void **state)
+{
+  Fixture *fixture = *state;
+  int pid = start_headless ();
+  while (!is_zombie (pid))
+    g_thread_yield ();
+  g_array_append_val (fixture->pids, pid);
+  take_some (fixture);
+  assert_true (take_some (fixture) > 0);
+  assert_int_equal (fixture->members->len, 1);
+  end_child (pid);
+}
+
 #define process_test(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
 
 int
@@ -236,6 +286,7 @@ main (void)
     process_test (counts_from_birth_or_from_now),       process_test (one_that_ended_is_handed_over),
     process_test (one_that_moves_is_another),           process_test (one_that_may_not_be_seen_is_no_member),
     process_test (a_pid_twice_in_the_list_counts_once), process_test (a_reused_pid_is_another_process),
+    process_test (one_without_its_leader_goes_on),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -140,6 +143,37 @@ turns_to_generations_when_they_come (void **state)
   assert_int_equal (updates, before + 1);
 }
 
+/* In a process of its own, as somebody who may not watch the directory: as when there is no watch left. */
+static void
+an_update_that_cannot_be_watched_is_looked_for (void **state)
+{
+  const char *root = *state;
+  g_autofree char *class = g_build_filename (root, "class", NULL);
+  gboolean is_root = geteuid () == 0;
+  int status = -1;
+  add_zone (root);
+  update (root);
+  assert_int_equal (chmod (root, 0755), 0);
+  assert_int_equal (chmod (class, is_root ? 0711 : 0311), 0);
+  int pid = fork ();
+  assert_true (pid >= 0);
+  if (pid == 0)
+    {
+      guint updates = 0;
+      alarm (60);
+      if (is_root && setresuid (65534, 65534, 65534) < 0)
+        _exit (2);
+      VjTreeWatch *watch = vj_tree_watch_new (root, SOON_US, count, &updates, NULL);
+      if (watch == NULL || vj_tree_watch_mode (watch) != VJ_TREE_FOLLOWED)
+        _exit (1);
+      until (&updates, 2);
+      _exit (0);
+    }
+  assert_int_equal (waitpid (pid, &status, 0), pid);
+  assert_int_equal (status, 0);
+  assert_int_equal (chmod (class, 0755), 0);
+}
+
 int
 main (void)
 {
@@ -149,6 +183,7 @@ main (void)
     tempdir_unit_test (follows_a_tree_that_went_away_and_came_back),
     tempdir_unit_test (a_tree_without_generations_is_read_by_the_clock),
     tempdir_unit_test (turns_to_generations_when_they_come),
+    tempdir_unit_test (an_update_that_cannot_be_watched_is_looked_for),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
