@@ -228,6 +228,19 @@ find (const VjAttributorSnapshot *snapshot, const char *path)
   return NULL;
 }
 
+/* Where a test has no use for its absence. */
+static const VjGroupSnapshot *
+group_of (const VjAttributorSnapshot *snapshot, const char *path)
+{
+  const VjGroupSnapshot *group = find (snapshot, path);
+  if (group == NULL)
+    {
+      print_error ("%s is not shown\n", path);
+      abort ();
+    }
+  return group;
+}
+
 /* --- tests --- */
 
 static void
@@ -249,9 +262,9 @@ shares_an_interval_by_what_groups_used (void **state)
   use (machine, "/a.service", 200, 1000);
   update (machine, 6000000, 1000000);
   g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
-  const VjGroupSnapshot *container = find (snapshot, CTR);
-  const VjGroupSnapshot *pod = find (snapshot, POD);
-  const VjGroupSnapshot *service = find (snapshot, "/a.service");
+  const VjGroupSnapshot *container = group_of (snapshot, CTR);
+  const VjGroupSnapshot *pod = group_of (snapshot, POD);
+  const VjGroupSnapshot *service = group_of (snapshot, "/a.service");
   assert_int_equal (container->class.kind, VJ_CGROUP_CONTAINER);
   assert_int_equal (container->cpu_ns, 300000);
   assert_int_equal (pod->cpu_ns, 400000);
@@ -277,15 +290,15 @@ what_ended_stays_and_is_folded_later (void **state)
   use (machine, POD, 1000, 0);
   update (machine, 5000000, 0);
   g_autoptr (VjAttributorSnapshot) before = checked_snapshot (machine);
-  guint64 given_uj = find (before, CTR)->energy_uj[0];
+  guint64 given_uj = group_of (before, CTR)->energy_uj[0];
   assert_true (given_uj > 0);
   remove_group (machine, CTR);
   update (machine, 1000000, 0);
   update (machine, 1000000, 0);
   g_autoptr (VjAttributorSnapshot) after = checked_snapshot (machine);
   assert_null (find (after, CTR));
-  assert_int_equal (find (after, POD)->folded_uj[0], given_uj);
-  assert_int_equal (find (after, POD)->energy_uj[0], given_uj);
+  assert_int_equal (group_of (after, POD)->folded_uj[0], given_uj);
+  assert_int_equal (group_of (after, POD)->energy_uj[0], given_uj);
 }
 
 static void
@@ -304,13 +317,13 @@ what_ended_is_shown_for_a_while (void **state)
   remove_group (machine, CTR);
   update (machine, 1000000, 0);
   g_autoptr (VjAttributorSnapshot) shown = checked_snapshot (machine);
-  assert_true (find (shown, CTR)->terminated);
-  assert_true (find (shown, CTR)->energy_uj[0] > 0);
+  assert_true (group_of (shown, CTR)->terminated);
+  assert_true (group_of (shown, CTR)->energy_uj[0] > 0);
   remove_group (machine, "/docker/" ID); /* one too many: the older one goes */
   update (machine, 1000000, 0);
   g_autoptr (VjAttributorSnapshot) folded = checked_snapshot (machine);
   assert_null (find (folded, CTR));
-  assert_true (find (folded, "/docker/" ID)->terminated);
+  assert_true (group_of (folded, "/docker/" ID)->terminated);
 }
 
 /* A service that is restarted: one series for its path, which goes on. */
@@ -330,7 +343,7 @@ what_comes_again_goes_on (void **state)
   use (machine, "/a.slice", 2000, 200);
   update (machine, 5000000, 0);
   g_autoptr (VjAttributorSnapshot) before = checked_snapshot (machine);
-  guint64 given_uj = find (before, "/a.slice/a.service")->energy_uj[0];
+  guint64 given_uj = group_of (before, "/a.slice/a.service")->energy_uj[0];
   remove_group (machine, "/a.slice/a.service/part");
   remove_group (machine, "/a.slice/a.service");
   update (machine, 0, 0);
@@ -339,15 +352,15 @@ what_comes_again_goes_on (void **state)
   use (machine, "/a.slice", 500, 100);
   update (machine, 1000000, 0);
   g_autoptr (VjAttributorSnapshot) after = checked_snapshot (machine);
-  const VjGroupSnapshot *service = find (after, "/a.slice/a.service");
+  const VjGroupSnapshot *service = group_of (after, "/a.slice/a.service");
   assert_false (service->terminated);
   assert_int_equal (service->cpu_ns, 2500000);
   assert_true (service->energy_uj[0] > given_uj);
-  assert_true (find (after, "/a.slice/a.service/part")->terminated);
+  assert_true (group_of (after, "/a.slice/a.service/part")->terminated);
   assert_int_equal (after->groups->len, 3);
   update (machine, 1000000, 0); /* nobody used anything */
   g_autoptr (VjAttributorSnapshot) later = checked_snapshot (machine);
-  assert_int_equal (find (later, "/a.slice")->energy_uj[0], find (after, "/a.slice")->energy_uj[0]);
+  assert_int_equal (group_of (later, "/a.slice")->energy_uj[0], group_of (after, "/a.slice")->energy_uj[0]);
 }
 
 static void
@@ -360,15 +373,15 @@ names_come_late (void **state)
   start (machine);
   update (machine, 1, 0);
   g_autoptr (VjAttributorSnapshot) unknown = checked_snapshot (machine);
-  assert_null (find (unknown, CTR)->name);
-  assert_null (find (unknown, CTR)->pod);
+  assert_null (group_of (unknown, CTR)->name);
+  assert_null (group_of (unknown, CTR)->pod);
   vj_names_put_container (machine->names, VJ_NAMES_LOGS, ID, &(VjContainerName){ .name = "app" });
   vj_names_put_pod (machine->names, VJ_NAMES_LOGS, "6f2c3c1e-5b1a-4e0f-9c55-0a1b2c3d4e5f",
                     &(VjPodName){ .namespace_ = "shop", .name = "web-0" });
   g_autoptr (VjAttributorSnapshot) named = checked_snapshot (machine);
-  assert_string_equal (find (named, CTR)->name, "app");
-  assert_string_equal (find (named, CTR)->pod, "web-0");
-  assert_string_equal (find (named, POD)->namespace_, "shop");
+  assert_string_equal (group_of (named, CTR)->name, "app");
+  assert_string_equal (group_of (named, CTR)->pod, "web-0");
+  assert_string_equal (group_of (named, POD)->namespace_, "shop");
 }
 
 static void
@@ -416,7 +429,7 @@ a_new_zone_joins (void **state)
   assert_int_equal (snapshot->zones->len, 3);
   assert_int_equal (g_array_index (snapshot->zones, VjZoneView, 0).measured_uj, 40000);
   assert_string_equal (g_array_index (snapshot->zones, VjZoneView, 2).zone.id, "package-1");
-  assert_true (find (snapshot, CTR)->energy_uj[2] > 0);
+  assert_true (group_of (snapshot, CTR)->energy_uj[2] > 0);
 }
 
 /* No path twice, and none that was there before with less. */
@@ -502,9 +515,9 @@ what_ended_with_its_group_is_not_counted_twice (void **state)
   use (machine, "/a.service", 300, 0);
   update (machine, 6000000, 0);
   g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
-  guint64 service_uj = find (snapshot, "/a.service")->energy_uj[0];
+  guint64 service_uj = group_of (snapshot, "/a.service")->energy_uj[0];
   assert_true (service_uj > 0);
-  assert_in_range (find (snapshot, "/kubepods")->energy_uj[0], service_uj - 2, service_uj + 2);
+  assert_in_range (group_of (snapshot, "/kubepods")->energy_uj[0], service_uj - 2, service_uj + 2);
 }
 
 static void
