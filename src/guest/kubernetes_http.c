@@ -193,7 +193,7 @@ add_token (const VjKubernetesServer *server, SoupMessage *message, GError **erro
 {
   g_autofree char *token = NULL;
   gsize length = 0;
-  if (server->token_file == NULL || g_str_has_prefix (server->url, "http://"))
+  if (server->token_file == NULL || g_ascii_strncasecmp (server->url, "https://", strlen ("https://")) != 0)
     return TRUE;
   if (!g_file_get_contents (server->token_file, &token, &length, error))
     return FALSE;

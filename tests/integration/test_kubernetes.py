@@ -422,8 +422,8 @@ class Trust(Case):
         plain = FakeKubernetes(None, token=None)
         self.addCleanup(plain.stop)
         plain.put(pod(WEB, "shop", "web", owner_reference=owner("apps/v1", "StatefulSet", "web", "s-1")))
-        self.machine.start("--kubernetes", "api", "--kubernetes-url", plain.url, "--kubernetes-token",
-                           self.machine.path("token"), "--node-name", NODE)
+        self.machine.start("--kubernetes", "api", "--kubernetes-url", plain.url.replace("http:", "HTTP:"),
+                           "--kubernetes-token", self.machine.path("token"), "--node-name", NODE)
         self.wait_named(WEB, "web")
         self.assertEqual({authorization for _, _, authorization in plain.requests}, {None})
 
