@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "common/cli_table.h"
 #include "common/error.h"
 #include "common/http.h"
 #include "common/metrics.h"
@@ -29,10 +30,12 @@ typedef struct
   guint readings;
 } Program;
 
+/* Parts of it may be a server's. */
 static void
 print_line (const char *line, gpointer user_data)
 {
-  (void)fprintf (stderr, "virtjoule-attributor: %s\n", line);
+  g_autofree char *printable = vj_cli_printable (line);
+  (void)fprintf (stderr, "virtjoule-attributor: %s\n", printable);
 }
 
 static int
