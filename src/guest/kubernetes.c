@@ -58,7 +58,6 @@ complain (VjKubernetes *kubernetes, const char *text)
 static void
 be_content (VjKubernetes *kubernetes)
 {
-  kubernetes->backoff_ms = 0;
   if (kubernetes->complaint == NULL)
     return;
   g_clear_pointer (&kubernetes->complaint, g_free);
@@ -140,12 +139,18 @@ step_in (VjKubernetes *kubernetes, guint ms)
 
 /* Not in step with all other nodes, which had to wait for the same server. */
 static void
-step_after_failure (VjKubernetes *kubernetes, const char *text)
+back_off (VjKubernetes *kubernetes)
 {
-  complain (kubernetes, text);
   kubernetes->backoff_ms = CLAMP (2 * kubernetes->backoff_ms, PAUSE_MS, BACKOFF_MAX_MS);
   step_in (kubernetes,
            kubernetes->backoff_ms + (guint)g_random_int_range (0, (gint32)kubernetes->backoff_ms / 2));
+}
+
+static void
+step_after_failure (VjKubernetes *kubernetes, const char *text)
+{
+  complain (kubernetes, text);
+  back_off (kubernetes);
 }
 
 static char *
@@ -167,11 +172,12 @@ step_after_refusal (VjKubernetes *kubernetes, guint status, const char *failure)
   step_after_failure (kubernetes, text);
 }
 
+/* The watch is to be begun with a list again. */
 static void
-forget_version (VjKubernetes *kubernetes)
+forget_version (VjKubernetes *kubernetes, gboolean expired)
 {
   g_clear_pointer (&kubernetes->version, g_free);
-  kubernetes->expired = TRUE;
+  kubernetes->expired = expired;
 }
 
 static void
@@ -215,7 +221,9 @@ on_list (guint status, const char *text, gsize length, const char *failure, gpoi
     }
   be_content (kubernetes);
   kubernetes->expired = FALSE;
-  if (!is_kubelet)
+  if (is_kubelet)
+    kubernetes->backoff_ms = 0;
+  else
     set_version (kubernetes, &version);
   step_in (kubernetes, is_kubelet ? next_poll_ms (kubernetes) : 0);
 }
@@ -248,13 +256,13 @@ on_event (const char *line, gsize length, gpointer user_data)
   g_auto (VjKubernetesEvent) event = { 0 };
   if (!vj_kubernetes_event_parse (line, length, &kubernetes->options->labels, &event))
     {
-      forget_version (kubernetes);
+      forget_version (kubernetes, FALSE);
       complain (kubernetes, "the watch says what is no event");
       return FALSE;
     }
   if (event.type == VJ_KUBERNETES_ERROR)
     {
-      forget_version (kubernetes);
+      forget_version (kubernetes, event.code == 410);
       if (event.code != 410)
         complain (kubernetes, event.message != NULL ? event.message : "the watch has failed");
       return FALSE;
@@ -262,6 +270,7 @@ on_event (const char *line, gsize length, gpointer user_data)
   if (event.pod != NULL)
     take_pod (event.pod, kubernetes);
   set_version (kubernetes, &event.version);
+  kubernetes->backoff_ms = 0;
   be_content (kubernetes);
   return TRUE;
 }
@@ -272,11 +281,16 @@ on_watch_end (guint status, const char *text, gsize length, const char *failure,
 {
   VjKubernetes *kubernetes = user_data;
   if (status == 410)
-    forget_version (kubernetes);
-  if (failure == NULL && (status == 200 || status == 410))
-    step_in (kubernetes, PAUSE_MS + (guint)g_random_int_range (0, PAUSE_MS));
-  else
+    forget_version (kubernetes, TRUE);
+  if (failure != NULL || (status != 200 && status != 410))
     step_after_refusal (kubernetes, status, failure);
+  else if (kubernetes->version == NULL)
+    back_off (kubernetes); /* a list that succeeds is no sign that the next watch does */
+  else
+    {
+      kubernetes->backoff_ms = 0;
+      step_in (kubernetes, PAUSE_MS + (guint)g_random_int_range (0, PAUSE_MS));
+    }
 }
 
 static void

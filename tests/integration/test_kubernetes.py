@@ -347,6 +347,23 @@ class Watching(Case):
             self.put_web(name=f"web-{i}")
             self.wait_named(WEB, f"web-{i}")
 
+    def test_a_watch_that_fails_is_not_that_its_version_is_too_old(self):
+        """A list that is not of the cache is dear to the server, and a server that fails is one that has much to do."""
+        self.start_watching()
+
+        def fail(handler):
+            handler.begin_stream()
+            handler.event("ERROR", refusal(500, "InternalError", "etcd: busy\x1b[2J"))
+            handler.chunk(b"")
+        self.fake.instead.append((r".*watch=true.*", fail))
+        self.fake.end_watches()
+        wait_for(lambda: self.fake.lists() == 3, "two more lists")
+        self.fake.instead.clear()
+        self.put_set()
+        self.wait_named(SET, "db-0")
+        self.assertEqual(self.fake.count("/api/v1/pods", resourceVersion="0"), self.fake.lists())
+        self.assertIn("etcd: busy?[2J; trying again", self.machine.said())
+
     def test_a_line_without_end_is_refused(self):
         self.start_watching()
 
