@@ -186,7 +186,8 @@ vj_attributor_json (const VjAttributorSnapshot *snapshot, guint levels)
   put_text (json, "quality", snapshot->quality);
   put_text (json, "source", snapshot->source);
   put_text (json, "cgroups", snapshot->cgroup_version);
-  put_number (json, "age_us", snapshot->age_us);
+  if (snapshot->intervals > 0)
+    put_number (json, "age_us", snapshot->age_us);
   put_number (json, "interval_us", snapshot->interval_us);
   put_number (json, "intervals", snapshot->intervals);
   put_number (json, "groups_refused", snapshot->groups_refused);

@@ -267,8 +267,9 @@ put_self (VjMetrics *metrics, const VjAttributorSnapshot *snapshot)
   vj_metrics_u64 (metrics, 1, "version", VJ_VERSION, "tree", modes[snapshot->mode], "quality",
                   snapshot->quality, "source", snapshot->source, "cgroups", snapshot->cgroup_version, NULL);
   vj_metrics_family (metrics, "virtjoule_attributor_age_seconds", "gauge",
-                     "Since the last interval was attributed.");
-  vj_metrics_micro (metrics, snapshot->age_us, NULL);
+                     "Since the last interval was attributed; nothing before the first.");
+  if (snapshot->intervals > 0)
+    vj_metrics_micro (metrics, snapshot->age_us, NULL);
   vj_metrics_family (metrics, "virtjoule_attributor_intervals_total", "counter", "Intervals attributed.");
   vj_metrics_u64 (metrics, snapshot->intervals, NULL);
   vj_metrics_family (metrics, "virtjoule_attributor_groups", "gauge",

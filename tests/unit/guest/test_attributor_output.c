@@ -291,14 +291,38 @@ top_sorts (void **state)
     }
 }
 
+/* What has never been read is not fresh. */
+static void
+age_is_unknown_before_the_first_interval (void **state)
+{
+  static const struct
+  {
+    guint64 intervals;
+    gboolean known;
+  } cases[] = { { 0, FALSE }, { 1, TRUE } };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (VjAttributorSnapshot) snapshot = node_after (cases[i].intervals);
+      g_autofree char *metrics = vj_attributor_metrics (snapshot, ALL);
+      g_autofree char *json = vj_attributor_json (snapshot, ALL);
+      assert_int_equal (strstr (metrics, "\nvirtjoule_attributor_age_seconds ") != NULL, cases[i].known);
+      assert_int_equal (strstr (json, "\"age_us\"") != NULL, cases[i].known);
+    }
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (metrics_are_as_documented),   cmocka_unit_test (document_is_as_documented),
-    cmocka_unit_test (every_series_is_there_once),  cmocka_unit_test (levels_bound_what_is_exported),
-    cmocka_unit_test (top_shows_the_last_interval), cmocka_unit_test (top_of_one_level_with_a_message),
-    cmocka_unit_test (top_harms_no_terminal),       cmocka_unit_test (top_sorts),
+    cmocka_unit_test (metrics_are_as_documented),
+    cmocka_unit_test (document_is_as_documented),
+    cmocka_unit_test (every_series_is_there_once),
+    cmocka_unit_test (levels_bound_what_is_exported),
+    cmocka_unit_test (top_shows_the_last_interval),
+    cmocka_unit_test (top_of_one_level_with_a_message),
+    cmocka_unit_test (top_harms_no_terminal),
+    cmocka_unit_test (top_sorts),
+    cmocka_unit_test (age_is_unknown_before_the_first_interval),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
