@@ -224,13 +224,36 @@ set_node (VjKubernetesOptions *options, const char *text, GError **error)
   return TRUE;
 }
 
+/* Without a mode they would be for nothing, and nobody would be told. */
+static gboolean
+check_unused (const VjKubernetesTexts *texts, GError **error)
+{
+  const struct
+  {
+    const char *text;
+    const char *option;
+  } unused[] = {
+    { texts->url, "--kubernetes-url" },
+    { texts->ca, "--kubernetes-ca" },
+    { texts->token, "--kubernetes-token" },
+    { texts->client_cert, "--kubernetes-client-cert" },
+    { texts->client_key, "--kubernetes-client-key" },
+    { texts->config, "--kubernetes-config" },
+    { texts->labels, "--labels" },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (unused); i++)
+    if (unused[i].text != NULL)
+      return refuse (error, "goes with --kubernetes api or kubelet", unused[i].option);
+  return TRUE;
+}
+
 gboolean
 vj_kubernetes_options_interpret (VjKubernetesOptions *options, const VjKubernetesTexts *texts, GError **error)
 {
   if (!set_mode (options, texts->mode, error))
     return FALSE;
   if (options->mode == VJ_KUBERNETES_NONE)
-    return texts->labels == NULL || refuse (error, "goes with --kubernetes api or kubelet", "--labels");
+    return check_unused (texts, error);
   if (texts->labels != NULL && !vj_label_rules_parse (texts->labels, &options->labels, error))
     return FALSE;
   if (!set_node (options, texts->node, error))

@@ -510,7 +510,9 @@ class CommandLine(unittest.TestCase):
                     (["--kubernetes", "api", "--node-name", "n", "--kubernetes-url", "https://u:p@h"], "https://HOST"),
                     (["--kubernetes", "api", "--node-name", "a&b", "--kubernetes-url", "https://h"], "no name of a node"),
                     (["--kubernetes", "api", "--node-name", "n", "--labels", "a b"], "label"),
-                    (["--labels", "app"], "--kubernetes"),
+                    (["--labels", "app"], "--labels: goes with --kubernetes"),
+                    (["--kubernetes-config", yaml.name], "--kubernetes-config: goes with --kubernetes"),
+                    (["--kubernetes-url", "https://h", "--kubernetes", "none"], "--kubernetes-url: goes with --kubernetes"),
                     (["--kubernetes", "api", "--node-name", "n", "--kubernetes-config", yaml.name], "kubectl config view"),
             ):
                 self.assertIn(needle, self.refused(*args), args)
