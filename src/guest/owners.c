@@ -7,11 +7,13 @@ typedef struct
 {
   guint n_zones;
   guint64 *energy_uj;
+  guint64 told; /* when a pod of it ended last, as the clock of that has it */
 } Ended;
 
 struct VjOwners
 {
   GHashTable *ended; /* "NAMESPACE\nKIND\nNAME" -> Ended */
+  guint64 clock;
 };
 
 static void
@@ -46,19 +48,39 @@ key_of (const char *namespace_, const char *kind, const char *name)
   return g_strjoin ("\n", namespace_ != NULL ? namespace_ : "", kind, name, NULL);
 }
 
+/* The one that no pod of has ended for longest: a Job of long ago, whose series goes with it. */
+static void
+drop_oldest (VjOwners *owners)
+{
+  GHashTableIter iter;
+  gpointer key;
+  gpointer value;
+  gpointer oldest = NULL;
+  guint64 told = G_MAXUINT64;
+  g_hash_table_iter_init (&iter, owners->ended);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    if (((const Ended *)value)->told < told)
+      {
+        told = ((const Ended *)value)->told;
+        oldest = key;
+      }
+  g_hash_table_remove (owners->ended, oldest);
+}
+
 void
 vj_owners_pod_folded (VjOwners *owners, const char *namespace_, const char *kind, const char *name,
                       const guint64 *energy_uj, guint n_zones)
 {
   g_autofree char *key = key_of (namespace_, kind, name);
   Ended *ended = g_hash_table_lookup (owners->ended, key);
-  if (ended == NULL && g_hash_table_size (owners->ended) >= VJ_OWNERS_MAX)
-    return;
   if (ended == NULL)
     {
+      if (g_hash_table_size (owners->ended) >= VJ_OWNERS_MAX)
+        drop_oldest (owners);
       ended = g_new0 (Ended, 1);
       g_hash_table_insert (owners->ended, g_steal_pointer (&key), ended);
     }
+  ended->told = ++owners->clock;
   if (ended->n_zones < n_zones)
     {
       ended->energy_uj = g_renew (guint64, ended->energy_uj, n_zones);

@@ -4,7 +4,7 @@
 #include "guest/attributor_snapshot.h"
 
 /* What the owners of pods (Deployments, DaemonSets, ...) were given, so that it does not fall when a pod is shown no more. Bounded:
- * beyond VJ_OWNERS_MAX, pods that end are kept for nobody. */
+ * beyond VJ_OWNERS_MAX, the one is forgotten that no pod of has ended for longest. */
 typedef struct VjOwners VjOwners;
 
 #define VJ_OWNERS_MAX 5000

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "guest/owners.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+static VjAttributorSnapshot *
+snapshot_new (void)
+{
+  VjAttributorSnapshot *snapshot = vj_attributor_snapshot_new ();
+  g_array_set_size (snapshot->zones, 1);
+  return snapshot;
+}
+
+static void
+add_pod (VjAttributorSnapshot *snapshot, const char *workload, guint64 uj)
+{
+  VjGroupSnapshot *pod = vj_group_snapshot_new (1);
+  pod->class = (VjCgroupClass){ .kind = VJ_CGROUP_POD };
+  pod->namespace_ = g_strdup ("shop");
+  pod->workload_kind = g_strdup ("Deployment");
+  pod->workload = g_strdup (workload);
+  pod->energy_uj[0] = uj;
+  g_ptr_array_add (snapshot->groups, pod);
+}
+
+static void
+fold (VjOwners *owners, const char *kind, const char *workload, guint64 uj)
+{
+  vj_owners_pod_folded (owners, "shop", kind, workload, &uj, 1);
+}
+
+/* NULL: not there. */
+static const VjOwnerSnapshot *
+find (const VjAttributorSnapshot *snapshot, const char *workload)
+{
+  for (guint i = 0; i < snapshot->owners->len; i++)
+    {
+      const VjOwnerSnapshot *owner = g_ptr_array_index (snapshot->owners, i);
+      if (g_str_equal (owner->name, workload))
+        return owner;
+    }
+  return NULL;
+}
+
+static void
+ended_pods_are_their_workloads (void **state)
+{
+  g_autoptr (VjOwners) owners = vj_owners_new ();
+  g_autoptr (VjAttributorSnapshot) snapshot = snapshot_new ();
+  fold (owners, "Deployment", "web", 5);
+  fold (owners, "Deployment", "web", 6);
+  fold (owners, "Deployment", "gone", 3);
+  add_pod (snapshot, "web", 100);
+  add_pod (snapshot, "web", 1000);
+  add_pod (snapshot, "new", 2);
+  add_pod (snapshot, NULL, 9);
+  vj_owners_snapshot (owners, snapshot);
+  assert_int_equal (snapshot->owners->len, 3);
+  assert_int_equal (find (snapshot, "web")->energy_uj[0], 1111);
+  assert_int_equal (find (snapshot, "gone")->energy_uj[0], 3);
+  assert_int_equal (find (snapshot, "new")->energy_uj[0], 2);
+}
+
+/* Jobs that nothing owns come and go for ever; a Deployment's counter must not fall for that. */
+static void
+beyond_the_limit_the_oldest_go (void **state)
+{
+  g_autoptr (VjOwners) owners = vj_owners_new ();
+  g_autoptr (VjAttributorSnapshot) snapshot = snapshot_new ();
+  for (guint i = 0; i < VJ_OWNERS_MAX; i++)
+    {
+      g_autofree char *job = g_strdup_printf ("job-%u", i);
+      fold (owners, "Job", job, 1);
+    }
+  fold (owners, "Job", "job-0", 1);
+  fold (owners, "Deployment", "web", 7);
+  add_pod (snapshot, "web", 10);
+  vj_owners_snapshot (owners, snapshot);
+  assert_int_equal (snapshot->owners->len, VJ_OWNERS_MAX);
+  assert_int_equal (find (snapshot, "web")->energy_uj[0], 17);
+  assert_int_equal (find (snapshot, "job-0")->energy_uj[0], 2);
+  assert_null (find (snapshot, "job-1"));
+  assert_non_null (find (snapshot, "job-2"));
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (ended_pods_are_their_workloads),
+    cmocka_unit_test (beyond_the_limit_the_oldest_go),
+  };
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
