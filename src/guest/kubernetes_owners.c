@@ -121,6 +121,7 @@ on_answer (guint status, const char *text, gsize length, const char *failure, gp
   owners->asking = FALSE;
   if (text == NULL && !is_final (status))
     {
+      g_queue_push_tail (&owners->wanted, g_queue_pop_head (&owners->wanted)); /* the others first */
       owners->again = g_timeout_add_seconds (AGAIN_S, ask_again, owners);
       return;
     }

@@ -258,6 +258,17 @@ class Names(Case):
         wait_for(lambda: self.machine.workload(SET) == ("ReplicaSet", "other-1"), "the other replica set")
         self.assertEqual(self.machine.said().count("cannot be read"), 1, self.machine.said())
 
+    def test_an_owner_that_fails_holds_no_other_up(self):
+        self.fake.instead.append((r"/apis/.*/web-5d4f8",
+                                  lambda handler: handler.answer(500, refusal(500, "InternalError", "no"))))
+        self.put_web()
+        self.fake.put_object("apps/v1", "replicasets", "shop", "other-1", "r-2", owner("apps/v1", "Deployment", "other", "d-2"))
+        self.fake.put(pod(SET, "shop", "other-1-x", owner_reference=owner("apps/v1", "ReplicaSet", "other-1", "r-2")))
+        self.machine.use(group_of(SET))
+        self.start()
+        wait_for(lambda: self.machine.workload(SET) == ("Deployment", "other"), "the other's owner")
+        self.assertEqual(self.machine.workload(WEB), ("", ""))
+
     def test_another_object_of_the_same_name_is_no_owner(self):
         self.put_web()
         self.fake.put_object("apps/v1", "replicasets", "shop", "web-5d4f8", "r-2", DEPLOYMENT)
