@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../../e2e")]
 import vjtest  # noqa: E402
-from measure import Truth, account, conserved, cpu_ticks, machine, read_ledger  # noqa: E402
+from measure import Truth, account, conserved, cpu_ticks, machine, machine_load, read_ledger  # noqa: E402
 from report import HEADER, cells, line, write_csv, write_plot  # noqa: E402
 from scenarios import QUICK, SCENARIOS  # noqa: E402
 from vjtest.agent import Agent  # noqa: E402
@@ -32,7 +32,6 @@ from vjtest.simulator import Simulator  # noqa: E402
 
 WATTS_PER_CPU = 20
 STATIC_WATTS = 10
-TASKS = ("/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpu,cpuacct")
 SETTLE_S = 3
 SAMPLE_S = 1
 QUICK_BAND = (0.95, 1.05)
@@ -110,14 +109,6 @@ def loaded(scenario, guests):
             host = HostLoad(scenario.host)
             stack.enter_context(Blinking(scenario.host, host.start, host.stop))
         yield
-
-
-def machine_load(arguments):
-    """What the simulator takes for the machine's load: the CPU time of all tasks in ns, where the machine tells it, which is
-    a meter without steps; else what /proc/stat tells. In the first case the agents are shown a /proc/stat made of the same,
-    in its steps, so that neither interrupts nor a hypervisor that steals time from this machine play a part."""
-    tasks = next((path for path in TASKS if os.path.exists(os.path.join(path, "cpuacct.usage"))), None)
-    return ["--cgroup", tasks] if tasks and not arguments.stat else ["--machine"]
 
 
 class Bench:
@@ -208,7 +199,7 @@ def check_quick(rows):
 
 
 def measure(stack, arguments, scenarios):
-    bench = Bench(stack, stack.enter_context(vjtest.work_directory()), arguments.interval, machine_load(arguments))
+    bench = Bench(stack, stack.enter_context(vjtest.work_directory()), arguments.interval, machine_load(arguments.stat))
     table = []
     print(line(HEADER), flush=True)
     for number, scenario in enumerate(scenarios):

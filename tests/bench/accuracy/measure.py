@@ -14,6 +14,15 @@ WINDOW_S = 10
 WINDOW_CPU_S = 5
 WINDOWS_MIN = 3  # for a standard deviation to be worth the name
 TRUTH_INTERVAL_S = 0.02
+TASKS = ("/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpu,cpuacct")
+
+
+def machine_load(stat=False):
+    """What the simulator takes for the machine's load: the CPU time of all tasks in ns, where the machine tells it, which is
+    a meter without steps; else (and with stat) what /proc/stat tells. In the first case the agents are shown a /proc/stat made of
+    the same, in its steps, so that neither interrupts nor a hypervisor that steals time from this machine play a part."""
+    tasks = next((path for path in TASKS if os.path.exists(os.path.join(path, "cpuacct.usage"))), None)
+    return ["--cgroup", tasks] if tasks and not stat else ["--machine"]
 
 
 def cpu_ns(pid):
