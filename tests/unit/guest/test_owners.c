@@ -33,17 +33,18 @@ fold (VjOwners *owners, const char *kind, const char *workload, guint64 uj)
   vj_owners_pod_folded (owners, "shop", kind, workload, &uj, 1);
 }
 
-/* NULL: not there. */
-static const VjOwnerSnapshot *
-find (const VjAttributorSnapshot *snapshot, const char *workload)
+#define NOT_THERE G_MAXUINT64
+
+static guint64
+energy_of (const VjAttributorSnapshot *snapshot, const char *workload)
 {
   for (guint i = 0; i < snapshot->owners->len; i++)
     {
       const VjOwnerSnapshot *owner = g_ptr_array_index (snapshot->owners, i);
       if (g_str_equal (owner->name, workload))
-        return owner;
+        return owner->energy_uj[0];
     }
-  return NULL;
+  return NOT_THERE;
 }
 
 static void
@@ -60,9 +61,9 @@ ended_pods_are_their_workloads (void **state)
   add_pod (snapshot, NULL, 9);
   vj_owners_snapshot (owners, snapshot);
   assert_int_equal (snapshot->owners->len, 3);
-  assert_int_equal (find (snapshot, "web")->energy_uj[0], 1111);
-  assert_int_equal (find (snapshot, "gone")->energy_uj[0], 3);
-  assert_int_equal (find (snapshot, "new")->energy_uj[0], 2);
+  assert_int_equal (energy_of (snapshot, "web"), 1111);
+  assert_int_equal (energy_of (snapshot, "gone"), 3);
+  assert_int_equal (energy_of (snapshot, "new"), 2);
 }
 
 /* Jobs that nothing owns come and go for ever; a Deployment's counter must not fall for that. */
@@ -81,10 +82,10 @@ beyond_the_limit_the_oldest_go (void **state)
   add_pod (snapshot, "web", 10);
   vj_owners_snapshot (owners, snapshot);
   assert_int_equal (snapshot->owners->len, VJ_OWNERS_MAX);
-  assert_int_equal (find (snapshot, "web")->energy_uj[0], 17);
-  assert_int_equal (find (snapshot, "job-0")->energy_uj[0], 2);
-  assert_null (find (snapshot, "job-1"));
-  assert_non_null (find (snapshot, "job-2"));
+  assert_int_equal (energy_of (snapshot, "web"), 17);
+  assert_int_equal (energy_of (snapshot, "job-0"), 2);
+  assert_true (energy_of (snapshot, "job-1") == NOT_THERE);
+  assert_true (energy_of (snapshot, "job-2") != NOT_THERE);
 }
 
 int
