@@ -269,7 +269,7 @@ on_folding (const VjCgroupClass *class, const guint64 *energy_uj, guint n_shown,
   const VjPodName *pod = vj_names_pod (attributor->names, class->pod_uid);
   if (pod != NULL && pod->workload_kind != NULL && pod->workload != NULL)
     vj_owners_pod_folded (attributor->owners, pod->namespace_, pod->workload_kind, pod->workload, energy_uj,
-                          n_shown);
+                          n_shown, vj_clock_monotonic_us ());
 }
 
 static void
@@ -288,7 +288,7 @@ vj_attributor_new (const VjAttributorOptions *options, VjNames *names, GError **
   attributor->options = options;
   attributor->names = names;
   attributor->shown = g_array_new (FALSE, TRUE, sizeof (ShownZone));
-  attributor->owners = vj_owners_new ();
+  attributor->owners = vj_owners_new (options->workloads.keep_us);
   attributor->workloads = vj_workloads_open (&options->roots, &options->workloads, &funcs, attributor, error);
   if (attributor->workloads == NULL)
     return NULL;
@@ -379,6 +379,6 @@ vj_attributor_snapshot (const VjAttributor *attributor)
   for (guint i = 0; i < attributor->shown->len; i++)
     snapshot_zone (attributor, shown_zone (attributor, i), &g_array_index (snapshot->zones, VjZoneView, i));
   vj_workloads_snapshot (attributor->workloads, attributor->names, snapshot);
-  vj_owners_snapshot (attributor->owners, snapshot);
+  vj_owners_snapshot (attributor->owners, snapshot, now_us);
   return snapshot;
 }

@@ -7,13 +7,13 @@ typedef struct
 {
   guint n_zones;
   guint64 *energy_uj;
-  guint64 told; /* when a pod of it ended last, as the clock of that has it */
+  guint64 told_us; /* when a pod of it was last shown no more */
 } Ended;
 
 struct VjOwners
 {
   GHashTable *ended; /* "NAMESPACE\nKIND\nNAME" -> Ended */
-  guint64 clock;
+  guint64 keep_us;
 };
 
 static void
@@ -25,9 +25,10 @@ ended_free (gpointer data)
 }
 
 VjOwners *
-vj_owners_new (void)
+vj_owners_new (guint64 keep_us)
 {
   VjOwners *owners = g_new0 (VjOwners, 1);
+  owners->keep_us = keep_us;
   owners->ended = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, ended_free);
   return owners;
 }
@@ -56,12 +57,12 @@ drop_oldest (VjOwners *owners)
   gpointer key;
   gpointer value;
   gpointer oldest = NULL;
-  guint64 told = G_MAXUINT64;
+  guint64 told_us = G_MAXUINT64;
   g_hash_table_iter_init (&iter, owners->ended);
   while (g_hash_table_iter_next (&iter, &key, &value))
-    if (((const Ended *)value)->told < told)
+    if (((const Ended *)value)->told_us < told_us)
       {
-        told = ((const Ended *)value)->told;
+        told_us = ((const Ended *)value)->told_us;
         oldest = key;
       }
   g_hash_table_remove (owners->ended, oldest);
@@ -69,7 +70,7 @@ drop_oldest (VjOwners *owners)
 
 void
 vj_owners_pod_folded (VjOwners *owners, const char *namespace_, const char *kind, const char *name,
-                      const guint64 *energy_uj, guint n_zones)
+                      const guint64 *energy_uj, guint n_zones, guint64 now_us)
 {
   g_autofree char *key = key_of (namespace_, kind, name);
   Ended *ended = g_hash_table_lookup (owners->ended, key);
@@ -80,7 +81,7 @@ vj_owners_pod_folded (VjOwners *owners, const char *namespace_, const char *kind
       ended = g_new0 (Ended, 1);
       g_hash_table_insert (owners->ended, g_steal_pointer (&key), ended);
     }
-  ended->told = ++owners->clock;
+  ended->told_us = now_us;
   if (ended->n_zones < n_zones)
     {
       ended->energy_uj = g_renew (guint64, ended->energy_uj, n_zones);
@@ -134,21 +135,31 @@ add_pods (GHashTable *by_key, VjAttributorSnapshot *snapshot)
     }
 }
 
+/* What its pods were given that are shown no more. */
+static void
+add_ended (GHashTable *by_key, VjAttributorSnapshot *snapshot, const char *key, const Ended *ended)
+{
+  VjOwnerSnapshot *owner = owner_of (by_key, snapshot, key);
+  for (guint zone = 0; zone < MIN (ended->n_zones, snapshot->zones->len); zone++)
+    owner->energy_uj[zone] += ended->energy_uj[zone];
+}
+
 void
-vj_owners_snapshot (const VjOwners *owners, VjAttributorSnapshot *snapshot)
+vj_owners_snapshot (VjOwners *owners, VjAttributorSnapshot *snapshot, guint64 now_us)
 {
   g_autoptr (GHashTable) by_key = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   GHashTableIter iter;
   gpointer key;
   gpointer value;
+  add_pods (by_key, snapshot);
   g_hash_table_iter_init (&iter, owners->ended);
   while (g_hash_table_iter_next (&iter, &key, &value))
     {
       const Ended *ended = value;
-      VjOwnerSnapshot *owner = owner_of (by_key, snapshot, key);
-      for (guint zone = 0; zone < MIN (ended->n_zones, snapshot->zones->len); zone++)
-        owner->energy_uj[zone] += ended->energy_uj[zone];
+      if (!g_hash_table_contains (by_key, key) && now_us > ended->told_us + owners->keep_us)
+        g_hash_table_iter_remove (&iter);
+      else
+        add_ended (by_key, snapshot, key, ended);
     }
-  add_pods (by_key, snapshot);
   g_ptr_array_sort (snapshot->owners, compare_owners);
 }

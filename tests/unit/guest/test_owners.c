@@ -27,10 +27,15 @@ add_pod (VjAttributorSnapshot *snapshot, const char *workload, guint64 uj)
   g_ptr_array_add (snapshot->groups, pod);
 }
 
+#define KEEP_US 1000000
+
+/* CLOCK_MONOTONIC. */
+static guint64 now_us;
+
 static void
 fold (VjOwners *owners, const char *kind, const char *workload, guint64 uj)
 {
-  vj_owners_pod_folded (owners, "shop", kind, workload, &uj, 1);
+  vj_owners_pod_folded (owners, "shop", kind, workload, &uj, 1, ++now_us);
 }
 
 #define NOT_THERE G_MAXUINT64
@@ -50,7 +55,7 @@ energy_of (const VjAttributorSnapshot *snapshot, const char *workload)
 static void
 ended_pods_are_their_workloads (void **state)
 {
-  g_autoptr (VjOwners) owners = vj_owners_new ();
+  g_autoptr (VjOwners) owners = vj_owners_new (KEEP_US);
   g_autoptr (VjAttributorSnapshot) snapshot = snapshot_new ();
   fold (owners, "Deployment", "web", 5);
   fold (owners, "Deployment", "web", 6);
@@ -59,7 +64,7 @@ ended_pods_are_their_workloads (void **state)
   add_pod (snapshot, "web", 1000);
   add_pod (snapshot, "new", 2);
   add_pod (snapshot, NULL, 9);
-  vj_owners_snapshot (owners, snapshot);
+  vj_owners_snapshot (owners, snapshot, now_us);
   assert_int_equal (snapshot->owners->len, 3);
   assert_int_equal (energy_of (snapshot, "web"), 1111);
   assert_int_equal (energy_of (snapshot, "gone"), 3);
@@ -70,7 +75,7 @@ ended_pods_are_their_workloads (void **state)
 static void
 beyond_the_limit_the_oldest_go (void **state)
 {
-  g_autoptr (VjOwners) owners = vj_owners_new ();
+  g_autoptr (VjOwners) owners = vj_owners_new (KEEP_US);
   g_autoptr (VjAttributorSnapshot) snapshot = snapshot_new ();
   for (guint i = 0; i < VJ_OWNERS_MAX; i++)
     {
@@ -80,12 +85,31 @@ beyond_the_limit_the_oldest_go (void **state)
   fold (owners, "Job", "job-0", 1);
   fold (owners, "Deployment", "web", 7);
   add_pod (snapshot, "web", 10);
-  vj_owners_snapshot (owners, snapshot);
+  vj_owners_snapshot (owners, snapshot, now_us);
   assert_int_equal (snapshot->owners->len, VJ_OWNERS_MAX);
   assert_int_equal (energy_of (snapshot, "web"), 17);
   assert_int_equal (energy_of (snapshot, "job-0"), 2);
   assert_true (energy_of (snapshot, "job-1") == NOT_THERE);
   assert_true (energy_of (snapshot, "job-2") != NOT_THERE);
+}
+
+/* A workload that has nothing left here: its energy is in its pods' slices. */
+static void
+what_has_no_pods_is_forgotten_after_a_while (void **state)
+{
+  g_autoptr (VjOwners) owners = vj_owners_new (KEEP_US);
+  g_autoptr (VjAttributorSnapshot) soon = snapshot_new ();
+  g_autoptr (VjAttributorSnapshot) later = snapshot_new ();
+  fold (owners, "Job", "done", 5);
+  fold (owners, "Deployment", "web", 6);
+  now_us += KEEP_US - 1;
+  vj_owners_snapshot (owners, soon, now_us);
+  assert_int_equal (energy_of (soon, "done"), 5);
+  add_pod (later, "web", 10);
+  now_us += 2;
+  vj_owners_snapshot (owners, later, now_us);
+  assert_true (energy_of (later, "done") == NOT_THERE);
+  assert_int_equal (energy_of (later, "web"), 16);
 }
 
 int
@@ -94,6 +118,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (ended_pods_are_their_workloads),
     cmocka_unit_test (beyond_the_limit_the_oldest_go),
+    cmocka_unit_test (what_has_no_pods_is_forgotten_after_a_while),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
