@@ -93,12 +93,26 @@ on_listed (gpointer user_data)
   note_answer (teller);
 }
 
+static gboolean
+is_proxmox_host (const VjConfig *config)
+{
+  return access (config->proxmox_rundir, F_OK) == 0 || access (config->pve_dir, F_OK) == 0;
+}
+
 /* A host of Proxmox VE has no libvirt, as a rule, and that nobody was asked to name it is no fault. */
 static gboolean
 is_libvirt_expected (const VjConfig *config)
 {
-  return config->managers != 0
-         || (access (config->proxmox_rundir, F_OK) != 0 && access (config->pve_dir, F_OK) != 0);
+  return config->managers != 0 || !is_proxmox_host (config);
+}
+
+/* Where nobody asked for it, and there is no trace of it, its watch is nobody's concern. */
+static gboolean
+is_silent (const Teller *teller)
+{
+  const VjConfig *config = teller->watchers->config;
+  return config->managers == 0 && teller->manager == teller->watchers->tellers[PROXMOX].manager
+         && !is_proxmox_host (config);
 }
 
 static void
@@ -107,7 +121,9 @@ on_connection (gboolean connected, const char *message, gpointer user_data)
   Teller *teller = user_data;
   const gboolean expected = teller->manager != teller->watchers->tellers[LIBVIRT].manager
                             || is_libvirt_expected (teller->watchers->config);
-  if (connected || !expected)
+  if (connected && is_silent (teller))
+    g_debug ("%s", message);
+  else if (connected || !expected)
     g_message ("%s", message);
   else
     g_warning ("%s", message);

@@ -101,7 +101,7 @@ class Readme(unittest.TestCase):
         for line in lines:
             with self.subTest(line):
                 if line.startswith(IN_GUEST):
-                    self.assertGreater(int(self.guest.check(line)), 0)
+                    vjtest.wait_until(lambda at=line: int(self.guest.check(at)) > 0, "the guest has used energy")
                     continue
                 result = self.run_line(line)
                 print(f"  $ {line}\n{result.stdout}{result.stderr}", end="", flush=True)
