@@ -25,7 +25,7 @@ DOMAIN = f"""<domain type='qemu'><name>inner</name><uuid>{UUID}</uuid><memory un
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
 <devices><controller type='usb' model='none'/><memballoon model='none'/>{CHANNEL}</devices></domain>"""
 # All that the journal may hold.
-WORDS = re.compile(r"no energy meter |cannot connect to qemu:///system: .*trying again$|connected to qemu:///system$|following the QEMU processes of Proxmox VE$|"
+WORDS = re.compile(r"no energy meter |cannot connect to qemu:///system: .*trying again$|connected to qemu:///system$|"
                    r"continuing with \d+ domains of \d+$|virtjouled: /etc/virtjoule/virtjouled.conf:2: |"
                    r"Start(ing|ed) |Stopp(ing|ed) |.*Deactivated successfully|.*Consumed .* CPU time|"
                    r".*signal SIGKILL to |.*status=(9/KILL|2/)|.*Failed with result '(signal|exit-code)'|Failed to start |"
