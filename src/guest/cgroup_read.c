@@ -9,13 +9,11 @@
 #include "common/cgroup.h"
 #include "common/error.h"
 #include "common/file.h"
-#include "common/io_text.h"
 #include "common/memory_text.h"
 #include "common/units.h"
 #include "guest/process_text.h"
 
 #define STAT_MAX 16384
-#define IO_MAX   65536
 #define PIDS_MAX (32 * 1024 * 1024)
 #define FDS_LEFT 64 /* for everything else */
 
@@ -24,7 +22,6 @@ struct VjCgroupReader
   gboolean unified;
   char *cpu; /* the controllers' directories; NULL: there is none */
   char *memory;
-  char *io;
   const char *cpu_file;
   int fd_limit; /* files beyond it do not stay open */
 };
@@ -53,12 +50,10 @@ vj_cgroup_reader_new (const VjCgroupTree *tree)
 {
   static const char *const cpu[] = { "cpuacct", "cpu,cpuacct", "unified", NULL };
   static const char *const memory[] = { "memory", NULL };
-  static const char *const io[] = { "blkio", NULL };
   VjCgroupReader *reader = g_new0 (VjCgroupReader, 1);
   reader->unified = strcmp (vj_cgroup_tree_version (tree), "v2") == 0;
   reader->cpu = first_directory (tree, cpu);
   reader->memory = first_directory (tree, memory);
-  reader->io = first_directory (tree, io);
   gboolean v2_file = reader->unified || (reader->cpu != NULL && g_str_has_suffix (reader->cpu, "/unified"));
   reader->cpu_file = v2_file ? "cpu.stat" : "cpuacct.usage";
   reader->fd_limit = limit_of_fds ();
@@ -72,7 +67,6 @@ vj_cgroup_reader_free (VjCgroupReader *reader)
     return;
   g_free (reader->cpu);
   g_free (reader->memory);
-  g_free (reader->io);
   g_free (reader);
 }
 
@@ -154,20 +148,6 @@ vj_cgroup_read_memory (const VjCgroupReader *reader, const VjCgroup *group, guin
                         : vj_memory_text_parse_stat_v1 (text, length, &parts)))
     return refuse (group, "memory.stat", error);
   *ret_bytes = parts.anon + parts.shmem + parts.hugetlb;
-  return TRUE;
-}
-
-gboolean
-vj_cgroup_read_io (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_disks, GError **error)
-{
-  const char *file = reader->unified ? "io.stat" : "blkio.throttle.io_service_bytes_recursive";
-  gsize length = 0;
-  g_autofree char *text = read_once (reader->io, group, file, IO_MAX, &length, error);
-  if (text == NULL)
-    return FALSE;
-  if (!(reader->unified ? vj_io_text_parse_io_stat (text, length, ret_disks)
-                        : vj_io_text_parse_blkio (text, length, ret_disks)))
-    return refuse (group, file, error);
   return TRUE;
 }
 

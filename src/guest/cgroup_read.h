@@ -6,7 +6,7 @@
 #include "guest/cgroup_tree.h"
 
 /* What a control group has used, from the files of its controllers (Documentation/admin-guide/cgroup-v2.rst,
- * cgroup-v1/{cpuacct,memory,blkio-controller}.rst). */
+ * cgroup-v1/{cpuacct,memory}.rst). */
 typedef struct VjCgroupReader VjCgroupReader;
 
 /* tree is borrowed for the reader's life. */
@@ -22,9 +22,6 @@ gboolean vj_cgroup_read_cpu (const VjCgroupReader *reader, VjCgroup *group, guin
  * UNAVAILABLE without a memory controller. */
 gboolean vj_cgroup_read_memory (const VjCgroupReader *reader, const VjCgroup *group, guint64 *ret_bytes,
                                 GError **error);
-/* Fills an array of VjDiskBytes with what was read and written so far. UNAVAILABLE without an io controller. */
-gboolean vj_cgroup_read_io (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_disks,
-                            GError **error);
 /* Fills an array of int with the processes of the group itself, not those below it; empty on failure. UNAVAILABLE for a threaded
  * group (cgroups(7)): it has threads alone, and their processes are those of the group that its subtree is below. */
 gboolean vj_cgroup_read_processes (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_pids,

@@ -137,6 +137,7 @@ names_pods_by_the_links (void **state)
   tempdir_mkdir (root, "containers");
   make_link (root, "web-0_shop_app-" ID ".log", "/var/log/pods/shop_web-0_" UID "/app/0.log");
   g_autoptr (VjNamesLogs) logs = vj_names_logs_new (root, names, NULL);
+  assert_non_null (logs);
   assert_string_equal (vj_names_pod (names, UID)->name, "web-0");
   assert_string_equal (vj_names_pod (names, UID)->namespace_, "shop");
 }
@@ -150,6 +151,7 @@ does_not_believe_what_contradicts_itself (void **state)
   tempdir_mkdir (root, "containers");
   make_link (root, "web-0_shop_app-" ID ".log", "/var/log/pods/bank_web-0_" UID "/app/0.log");
   g_autoptr (VjNamesLogs) logs = vj_names_logs_new (root, names, NULL);
+  assert_non_null (logs);
   assert_null (vj_names_container (names, ID)->pod_uid);
 }
 
