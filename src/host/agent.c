@@ -11,9 +11,9 @@
 #include "common/ticker.h"
 #include "common/units.h"
 #include "host/api.h"
-#include "host/domains.h"
-#include "host/instance.h"
-#include "host/meter.h"
+#include "host/domains/domains.h"
+#include "host/domains/instance.h"
+#include "host/energy/meter.h"
 #include "host/store.h"
 #include "host/watchers.h"
 

@@ -3,7 +3,7 @@
 
 #include "common/curve.h"
 #include "common/roots.h"
-#include "host/domain_settings.h"
+#include "host/domains/domain_settings.h"
 
 #include <glib.h>
 

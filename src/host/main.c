@@ -8,7 +8,7 @@
 
 #include "common/error.h"
 #include "host/agent.h"
-#include "host/libvirt_watch.h"
+#include "host/libvirt/libvirt_watch.h"
 
 /* Two descriptors a domain and one a connection: the soft limit of 1024 would end at 500 domains. */
 static void

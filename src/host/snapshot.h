@@ -2,10 +2,10 @@
 #pragma once
 
 #include "common/ledger.h"
-#include "host/channel.h"
-#include "host/domain.h"
-#include "host/domain_run.h"
-#include "host/guest_socket.h"
+#include "host/channel/channel.h"
+#include "host/domains/domain.h"
+#include "host/domains/domain_run.h"
+#include "host/channel/guest_socket.h"
 #include "common/source.h"
 
 /* What the agent shows of itself: plain values, consistent with one tick. Built by the agent, rendered by api. */

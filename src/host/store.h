@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/ledger.h"
-#include "host/domain.h"
-#include "host/domain_run.h"
+#include "host/domains/domain.h"
+#include "host/domains/domain_run.h"
 #include "common/source.h"
 
 /* What survives the agent within one boot: <runtime-dir>/ledger, replaced as a whole at every tick before

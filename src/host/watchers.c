@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host/guest_socket.h"
-#include "host/libvirt_watch.h"
+#include "host/channel/guest_socket.h"
+#include "host/libvirt/libvirt_watch.h"
 #include "host/notes.h"
-#include "host/qemu_watch.h"
+#include "host/qemu/qemu_watch.h"
 
 /* One of those who tell. */
 typedef struct

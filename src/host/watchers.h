@@ -2,7 +2,7 @@
 #pragma once
 
 #include "host/config.h"
-#include "host/domains.h"
+#include "host/domains/domains.h"
 
 /* Everybody who tells of domains: libvirt, Proxmox VE, plain QEMU, as the configuration names them; and what makes them
  * look again before they would by themselves. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/libvirt_watch.h"
-#include "host/usage.h"
+#include "host/libvirt/libvirt_watch.h"
+#include "host/usage/usage.h"
 
 #include <glib-unix.h>
 #include <stdio.h>

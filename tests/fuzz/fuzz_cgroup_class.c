@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include "guest/cgroup_class.h"
+#include "guest/attributor/cgroup_class.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include "guest/kubeconfig.h"
-#include "guest/kubernetes_pod.h"
+#include "guest/names/kubeconfig.h"
+#include "guest/names/kubernetes_pod.h"
 
 #include <string.h>
 

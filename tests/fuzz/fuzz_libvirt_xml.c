@@ -3,8 +3,8 @@
 #include "fuzz.h"
 
 #include "common/units.h"
-#include "host/libvirt_metadata.h"
-#include "host/libvirt_xml.h"
+#include "host/libvirt/libvirt_metadata.h"
+#include "host/libvirt/libvirt_xml.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include "guest/names_text.h"
+#include "guest/names/names_text.h"
 
 #include <string.h>
 

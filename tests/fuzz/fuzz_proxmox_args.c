@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "host/proxmox_args.h"
+#include "host/cli/proxmox_args.h"
 
 #define PATH "/run/virtjoule/guest.sock"
 

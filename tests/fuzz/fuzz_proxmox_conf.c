@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include "host/proxmox_conf.h"
+#include "host/qemu/proxmox_conf.h"
 
 #include <string.h>
 

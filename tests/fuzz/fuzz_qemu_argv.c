@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include "host/qemu_argv.h"
+#include "host/qemu/qemu_argv.h"
 
 #include <string.h>
 

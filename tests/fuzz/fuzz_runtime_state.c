@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include "guest/json_text.h"
-#include "guest/runtime_state.h"
+#include "guest/names/json_text.h"
+#include "guest/names/runtime_state.h"
 
 #include <string.h>
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "host/agent.h"
-#include "host/libvirt_watch.h"
+#include "host/libvirt/libvirt_watch.h"
 
 typedef struct
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/account.h"
+#include "guest/reader/account.h"
 
 #include "common/error.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/attributor.h"
+#include "guest/attributor/attributor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/attributor_snapshot.h"
+#include "guest/attributor/attributor_snapshot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "golden.h"
-#include "guest/attributor_top.h"
+#include "guest/attributor/attributor_top.h"
 
 #define ID      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define PODS    "/kubepods.slice"

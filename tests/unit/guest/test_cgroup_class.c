@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/cgroup_class.h"
+#include "guest/attributor/cgroup_class.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/cgroup_tree.h"
+#include "guest/attributor/cgroup_tree.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "common/error.h"
-#include "guest/cgroup_read.h"
+#include "guest/attributor/cgroup_read.h"
 #include "tempdir.h"
 
 #define MANY 10000

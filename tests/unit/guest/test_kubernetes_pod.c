@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/kubernetes_pod.h"
+#include "guest/names/kubernetes_pod.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "guest/kubeconfig.h"
+#include "guest/names/kubeconfig.h"
 
 #define ID    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define LAST  "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

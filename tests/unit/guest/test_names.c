@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/names.h"
+#include "guest/names/names.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "guest/names_logs.h"
-#include "guest/names_text.h"
+#include "guest/names/names_logs.h"
+#include "guest/names/names_text.h"
 #include "tempdir.h"
 
 #define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

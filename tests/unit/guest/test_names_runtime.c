@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/names_runtime.h"
+#include "guest/names/names_runtime.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/owners.h"
+#include "guest/attributor/owners.h"
 
 #include <stdarg.h>
 #include <stddef.h>

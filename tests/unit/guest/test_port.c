@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/port.h"
+#include "guest/reader/port.h"
 
 #include "common/error.h"
 #include "tempdir.h"

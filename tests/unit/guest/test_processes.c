@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/processes.h"
+#include "guest/attributor/processes.h"
 
 #include <pthread.h>
 #include <setjmp.h>

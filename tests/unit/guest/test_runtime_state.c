@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/runtime_state.h"
+#include "guest/names/runtime_state.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "guest/json_text.h"
+#include "guest/names/json_text.h"
 
 #define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define UID "6f2c3c1e-5b1a-4e0f-9c55-0a1b2c3d4e5f"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/session.h"
+#include "guest/reader/session.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

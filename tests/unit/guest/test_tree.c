@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/tree.h"
+#include "guest/reader/tree.h"
 
 #include "common/error.h"
 #include "common/file.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guest/tree_watch.h"
+#include "guest/attributor/tree_watch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 
 #include <sys/un.h>
 
-#include "host/channel.h"
+#include "host/channel/channel.h"
 
 /* The two ends that a channel stands between, for its tests. */
 

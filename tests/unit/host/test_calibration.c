@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/calibration.h"
+#include "host/cli/calibration.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

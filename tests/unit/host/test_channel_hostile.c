@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/channel.h"
+#include "host/channel/channel.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #include "channel_peer.h"
-#include "host/connector.h"
+#include "host/channel/connector.h"
 #include "tempdir.h"
 
 static void

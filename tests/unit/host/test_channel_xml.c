@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/channel_xml.h"
+#include "host/cli/channel_xml.h"
 
 #include "common/error.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/cli.h"
+#include "host/cli/cli.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/consumption.h"
+#include "host/usage/consumption.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/domain_settings.h"
+#include "host/domains/domain_settings.h"
 
 #include "common/error.h"
 

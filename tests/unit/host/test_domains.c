@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/domains.h"
+#include "host/domains/domains.h"
 
 #include <setjmp.h>
 #include <signal.h>

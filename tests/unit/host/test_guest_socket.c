@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/guest_socket.h"
+#include "host/channel/guest_socket.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
-#include "host/instance.h"
+#include "host/domains/instance.h"
 
 typedef struct
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/libvirt_admin.h"
+#include "host/cli/libvirt_admin.h"
 
 #include "common/error.h"
 #include "tempdir.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/libvirt_metadata.h"
+#include "host/libvirt/libvirt_metadata.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/libvirt_watch.h"
+#include "host/libvirt/libvirt_watch.h"
 
 #include "tempdir.h"
 #include "test_child.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/lifetimes.h"
+#include "host/domains/lifetimes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

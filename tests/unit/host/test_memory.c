@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/memory.h"
+#include "host/usage/memory.h"
 
 #include "common/error.h"
 #include "common/memory_total.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The same guest RAM, in anonymous memory, in a memfd, in hugepages, with and without a cgroup, gives the same figure: on
  * real processes. */
-#include "host/memory.h"
+#include "host/usage/memory.h"
 
 #include "domain_cgroup.h"
 #include "test_child.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Real threads, on a machine that is told to have CPU 0 in package 0 and CPU 1 in package 1. */
-#include "host/package_usage.h"
+#include "host/usage/package_usage.h"
 
 #include "common/error.h"
 #include "common/procfs.h"

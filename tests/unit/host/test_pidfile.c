@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/pidfile.h"
+#include "host/qemu/pidfile.h"
 
 #include "tempdir.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/proxmox_args.h"
+#include "host/cli/proxmox_args.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/proxmox_conf.h"
+#include "host/qemu/proxmox_conf.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

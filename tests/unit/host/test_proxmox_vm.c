@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/proxmox_vm.h"
+#include "host/cli/proxmox_vm.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/qemu_argv.h"
+#include "host/qemu/qemu_argv.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

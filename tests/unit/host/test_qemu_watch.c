@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/qemu_watch.h"
+#include "host/qemu/qemu_watch.h"
 
 #include "tempdir.h"
 

@@ -18,9 +18,9 @@
 #include "fake_powercap.h"
 #include "host/api.h"
 #include "common/busy.h"
-#include "host/domains.h"
+#include "host/domains/domains.h"
 #include "common/source_powercap.h"
-#include "host/usage.h"
+#include "host/usage/usage.h"
 #include "tempdir.h"
 #include "test_child.h"
 

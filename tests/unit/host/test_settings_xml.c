@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/settings_xml.h"
+#include "host/cli/settings_xml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

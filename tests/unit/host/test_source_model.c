@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/source_model.h"
+#include "host/energy/source_model.h"
 
 #include "common/error.h"
 #include "tempdir.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/static_file.h"
+#include "host/energy/static_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

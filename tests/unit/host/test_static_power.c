@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/static_power.h"
+#include "host/energy/static_power.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "common/units.h"
-#include "host/hardware.h"
-#include "host/source_model.h"
-#include "host/static_file.h"
+#include "host/energy/hardware.h"
+#include "host/energy/source_model.h"
+#include "host/energy/static_file.h"
 #include "tempdir.h"
 
 #define W         VJ_UW_PER_W

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/storage.h"
+#include "host/usage/storage.h"
 
 #include "common/error.h"
 #include "tempdir.h"

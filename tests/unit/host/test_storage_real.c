@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Real bytes, written past the page cache to a real disk by a real process in a cgroup of its own. */
-#include "host/storage.h"
+#include "host/usage/storage.h"
 
 #include "common/ledger.h"
 #include "common/units.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/usage.h"
+#include "host/usage/usage.h"
 
 #include "common/error.h"
 #include "common/units.h"

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/qemu/qemu_watch.h"
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/units.h"
+#include "host/qemu/pidfile_watch.h"
+#include "host/qemu/proxmox_conf.h"
+#include "host/qemu/qemu_scan.h"
+
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define RESCAN_S 10
+/* From one look to the next: whoever can make it look cannot make it do nothing else. */
+#define SCAN_GAP_US    (200 * VJ_US_PER_MS)
+#define POKED_PIDS_MAX 1024
+#define CONF_MAX       (1024 * 1024UL)
+
+typedef struct
+{
+  VjQemuWatch *watch;
+  char id[VJ_DOMAIN_ID_SIZE];
+  VjQemuProcess *qemu;
+  VjPollWatch *exit_watch;
+  VjProxmoxConf conf; /* as far as it has been read */
+} Machine;
+
+struct VjQemuWatch
+{
+  VjQemuRules rules; /* owned, and not changed while a worker may look at it */
+  char *pve_dir;
+  VjPoll *poll;
+  const VjDomainListener *listener;
+  gpointer user_data;
+
+  GHashTable *by_pid;        /* pid -> Machine, owned */
+  GHashTable *by_id;         /* char* (in Machine) -> Machine */
+  VjPidfileWatch *pid_files; /* NULL: not Proxmox's */
+
+  VjQemuScan *next; /* what the next look is asked; NULL: nothing */
+  gboolean scanning;
+  gboolean reading_confs;
+  gboolean listed;
+  gboolean complained;
+  guint64 scanned_us; /* when the last look began */
+  guint scan_source;
+  guint rescan_source;
+  guint references; /* one of its owner's, one of each worker's */
+};
+
+static void schedule (VjQemuWatch *watch);
+
+/* --- what it knows --- */
+
+static void
+machine_free (gpointer data)
+{
+  Machine *machine = data;
+
+  vj_poll_remove (machine->exit_watch);
+  vj_qemu_process_free (machine->qemu);
+  vj_proxmox_conf_clear (&machine->conf);
+  g_free (machine);
+}
+
+static char *
+machine_name (const Machine *machine)
+{
+  const VjQemuArgv *argv = &machine->qemu->argv;
+
+  if (machine->conf.name != NULL)
+    return g_strdup (machine->conf.name);
+  return argv->name != NULL ? g_strdup (argv->name) : g_strdup (machine->id);
+}
+
+/* Whether its vCPUs are stopped only its monitor knows, which is its manager's alone. */
+static void
+tell (const Machine *machine)
+{
+  const VjQemuArgv *argv = &machine->qemu->argv;
+  const gboolean proxmox = machine->qemu->proxmox;
+  VjDomainInfo info = { .vmid = proxmox ? argv->vmid : 0,
+                        .manager = proxmox ? "proxmox" : "qemu",
+                        .state = VJ_DOMAIN_RUNNING,
+                        .vcpus = argv->vcpus,
+                        .pid = machine->qemu->process->pid,
+                        .channel_connects = machine->qemu->connects };
+
+  g_strlcpy (info.id, machine->id, sizeof info.id);
+  g_strlcpy (info.uuid, argv->uuid[0] != '\0' ? argv->uuid : machine->conf.uuid, sizeof info.uuid);
+  info.name = machine_name (machine);
+  info.channel_path = argv->channel_listens ? g_strdup (argv->channel_path) : NULL;
+  machine->watch->listener->present (&info, machine->watch->user_data);
+  vj_domain_info_clear (&info);
+}
+
+static void
+drop (Machine *machine)
+{
+  VjQemuWatch *watch = machine->watch;
+  char id[VJ_DOMAIN_ID_SIZE];
+
+  g_strlcpy (id, machine->id, sizeof id);
+  g_hash_table_remove (watch->by_id, machine->id);
+  g_hash_table_remove (watch->by_pid, GINT_TO_POINTER (machine->qemu->process->pid));
+  watch->listener->absent (id, watch->user_data);
+}
+
+static void
+on_exit_of_process (int fd, guint32 events, gpointer user_data)
+{
+  drop (user_data);
+}
+
+/* A virtual machine of Proxmox's is the one that its pid file names; a UUID is the first's that has it. */
+static void
+choose_id (VjQemuWatch *watch, const VjQemuProcess *qemu, char id[VJ_DOMAIN_ID_SIZE])
+{
+  const Machine *other;
+
+  if (qemu->proxmox)
+    {
+      g_snprintf (id, VJ_DOMAIN_ID_SIZE, "proxmox-%u", qemu->argv.vmid);
+      return;
+    }
+  g_snprintf (id, VJ_DOMAIN_ID_SIZE, "qemu-%s", qemu->argv.uuid);
+  other = g_hash_table_lookup (watch->by_id, id);
+  if (qemu->argv.uuid[0] == '\0' || (other != NULL && vj_process_is_alive (other->qemu->process)))
+    g_snprintf (id, VJ_DOMAIN_ID_SIZE, "qemu-%d-%" G_GUINT64_FORMAT, qemu->process->pid,
+                qemu->process->start_us);
+}
+
+static void
+drop_if_any (GHashTable *table, gconstpointer key)
+{
+  Machine *machine = g_hash_table_lookup (table, key);
+
+  if (machine != NULL)
+    drop (machine);
+}
+
+/* What cannot be followed is left for the next look. Takes qemu. */
+static void
+add (VjQemuWatch *watch, VjQemuProcess *qemu)
+{
+  Machine *machine = g_new0 (Machine, 1);
+  const gpointer pid = GINT_TO_POINTER (qemu->process->pid);
+
+  machine->watch = watch;
+  machine->qemu = qemu;
+  machine->exit_watch =
+      vj_poll_add (watch->poll, qemu->process->pidfd, EPOLLIN, on_exit_of_process, machine, NULL);
+  if (machine->exit_watch == NULL)
+    {
+      machine_free (machine);
+      return;
+    }
+  choose_id (watch, qemu, machine->id);
+  drop_if_any (watch->by_pid, pid);
+  drop_if_any (watch->by_id, machine->id);
+  g_hash_table_insert (watch->by_pid, pid, machine);
+  g_hash_table_insert (watch->by_id, machine->id, machine);
+  tell (machine);
+}
+
+/* --- workers --- */
+
+static void
+unref (VjQemuWatch *watch)
+{
+  if (--watch->references > 0)
+    return;
+  g_free ((char *)watch->rules.procfs);
+  g_free ((char *)watch->rules.rundir);
+  g_free ((char *)watch->rules.guest_socket);
+  g_strfreev ((char **)watch->rules.executables);
+  g_free ((guint *)watch->rules.uids);
+  g_free (watch->pve_dir);
+  g_free (watch);
+}
+
+static gboolean
+is_closed (const VjQemuWatch *watch)
+{
+  return watch->by_pid == NULL;
+}
+
+static void
+start_worker (VjQemuWatch *watch, GTaskThreadFunc func, gpointer data, GDestroyNotify data_free,
+              GAsyncReadyCallback done)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, done, watch);
+
+  watch->references++;
+  g_task_set_task_data (task, data, data_free);
+  g_task_run_in_thread (task, func);
+}
+
+typedef struct
+{
+  guint vmid;
+  gboolean is_read;
+  VjProxmoxConf conf;
+} Conf;
+
+typedef struct
+{
+  const char *pve_dir;
+  GArray *confs; /* Conf */
+} Confs;
+
+static void
+conf_clear (gpointer data)
+{
+  vj_proxmox_conf_clear (&((Conf *)data)->conf);
+}
+
+static void
+confs_free (gpointer data)
+{
+  Confs *confs = data;
+
+  g_array_unref (confs->confs);
+  g_free (confs);
+}
+
+static void
+read_confs (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  const Confs *confs = task_data;
+
+  for (guint i = 0; i < confs->confs->len; i++)
+    {
+      Conf *conf = &g_array_index (confs->confs, Conf, i);
+      g_autofree char *relative = g_strdup_printf ("qemu-server/%u.conf", conf->vmid);
+      gsize length = 0;
+      g_autofree char *text = vj_file_read (confs->pve_dir, relative, CONF_MAX, &length, NULL);
+
+      conf->is_read = text != NULL;
+      if (conf->is_read)
+        vj_proxmox_conf_parse (text, length, &conf->conf);
+    }
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+apply_conf (VjQemuWatch *watch, Conf *conf)
+{
+  char id[VJ_DOMAIN_ID_SIZE];
+  Machine *machine;
+
+  g_snprintf (id, sizeof id, "proxmox-%u", conf->vmid);
+  machine = g_hash_table_lookup (watch->by_id, id);
+  if (!conf->is_read || machine == NULL)
+    return;
+  if (g_strcmp0 (machine->conf.name, conf->conf.name) == 0
+      && g_str_equal (machine->conf.uuid, conf->conf.uuid))
+    return;
+  vj_proxmox_conf_clear (&machine->conf);
+  machine->conf = conf->conf;
+  conf->conf.name = NULL;
+  tell (machine);
+}
+
+static void
+on_confs_read (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  VjQemuWatch *watch = user_data;
+  const Confs *confs = g_task_get_task_data (G_TASK (result));
+
+  watch->reading_confs = FALSE;
+  for (guint i = 0; i < confs->confs->len && !is_closed (watch); i++)
+    apply_conf (watch, &g_array_index (confs->confs, Conf, i));
+  unref (watch);
+}
+
+/* In a worker of their own: Proxmox's cluster file system may hang, and nothing else shall. */
+static void
+start_reading_confs (VjQemuWatch *watch)
+{
+  Confs *confs;
+  GHashTableIter iter;
+  gpointer value;
+
+  if (watch->reading_confs || watch->rules.rundir == NULL || watch->pve_dir == NULL)
+    return;
+  confs = g_new0 (Confs, 1);
+  confs->pve_dir = watch->pve_dir;
+  confs->confs = g_array_new (FALSE, TRUE, sizeof (Conf));
+  g_array_set_clear_func (confs->confs, conf_clear);
+  g_hash_table_iter_init (&iter, watch->by_pid);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      const VjQemuProcess *qemu = ((Machine *)value)->qemu;
+      const Conf conf = { .vmid = qemu->argv.vmid };
+
+      if (qemu->proxmox)
+        g_array_append_val (confs->confs, conf);
+    }
+  watch->reading_confs = TRUE;
+  start_worker (watch, read_confs, confs, confs_free, on_confs_read);
+}
+
+static void
+complain (VjQemuWatch *watch, int pid)
+{
+  g_autofree char *message = g_strdup_printf (
+      "cannot tell whether process %d is a virtual machine: its executable may not be asked for; "
+      "give virtjouled CAP_SYS_PTRACE, or run it as root",
+      pid);
+
+  if (!watch->complained)
+    watch->listener->connection (FALSE, message, watch->user_data);
+  watch->complained = TRUE;
+}
+
+static void
+report_listed (VjQemuWatch *watch)
+{
+  g_autofree char *message = g_strdup_printf (
+      "following the QEMU processes of %s%s%s", watch->rules.rundir != NULL ? "Proxmox VE" : "",
+      watch->rules.rundir != NULL && watch->rules.plain ? " and " : "",
+      watch->rules.plain ? "no manager" : "");
+
+  watch->listed = TRUE;
+  if (!watch->complained)
+    watch->listener->connection (TRUE, message, watch->user_data);
+  watch->listener->listed (watch->user_data);
+}
+
+static void
+run_scan (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  vj_qemu_scan_run (task_data);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+apply_scan (VjQemuWatch *watch, VjQemuScan *scan)
+{
+  const gboolean found_any = scan->found->len > 0;
+
+  watch->scanning = FALSE;
+  while (scan->found->len > 0)
+    add (watch, g_ptr_array_steal_index (scan->found, 0));
+  if (scan->unknown_pid != 0)
+    complain (watch, scan->unknown_pid);
+  if (!watch->listed)
+    report_listed (watch);
+  if (found_any || scan->all)
+    start_reading_confs (watch);
+  schedule (watch);
+}
+
+static void
+on_scanned (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  VjQemuWatch *watch = user_data;
+
+  if (!is_closed (watch))
+    apply_scan (watch, g_task_get_task_data (G_TASK (result)));
+  unref (watch);
+}
+
+static gboolean
+on_scan_due (gpointer data)
+{
+  VjQemuWatch *watch = data;
+  VjQemuScan *scan = g_steal_pointer (&watch->next);
+  GHashTableIter iter;
+  gpointer pid;
+
+  watch->scan_source = 0;
+  watch->scanning = TRUE;
+  watch->scanned_us = vj_clock_monotonic_us ();
+  g_hash_table_iter_init (&iter, watch->by_pid);
+  while (g_hash_table_iter_next (&iter, &pid, NULL))
+    g_hash_table_add (scan->known, pid);
+  start_worker (watch, run_scan, scan, (GDestroyNotify)vj_qemu_scan_free, on_scanned);
+  return G_SOURCE_REMOVE;
+}
+
+/* One look at a time; what is asked for meanwhile adds up to one. */
+static void
+schedule (VjQemuWatch *watch)
+{
+  const guint64 now_us = vj_clock_monotonic_us ();
+  const guint64 due_us = watch->scanned_us + SCAN_GAP_US;
+
+  if (watch->next == NULL || watch->scanning || watch->scan_source != 0)
+    return;
+  const guint64 wait_us = watch->scanned_us != 0 && due_us > now_us ? due_us - now_us : 0;
+  watch->scan_source = g_timeout_add ((guint)(wait_us / VJ_US_PER_MS), on_scan_due, watch);
+}
+
+static VjQemuScan *
+next_scan (VjQemuWatch *watch)
+{
+  if (watch->next == NULL)
+    watch->next = vj_qemu_scan_new (&watch->rules);
+  return watch->next;
+}
+
+static void
+look_at_all (VjQemuWatch *watch)
+{
+  if (watch->pid_files != NULL)
+    vj_pidfile_watch_retry (watch->pid_files);
+  next_scan (watch)->all = TRUE;
+  schedule (watch);
+}
+
+/* --- the whole --- */
+
+static void
+on_pid_file (const char *name, gpointer user_data)
+{
+  VjQemuWatch *watch = user_data;
+  const guint vmid = name != NULL ? vj_qemu_vmid (name, strlen (name)) : 0;
+
+  if (name == NULL)
+    next_scan (watch)->all = TRUE;
+  else if (vmid != 0)
+    g_hash_table_add (next_scan (watch)->vmids, GUINT_TO_POINTER (vmid));
+  schedule (watch);
+}
+
+static gboolean
+on_rescan (gpointer data)
+{
+  VjQemuWatch *watch = data;
+
+  look_at_all (watch);
+  return G_SOURCE_CONTINUE;
+}
+
+static VjQemuWatch *
+copy_options (const VjQemuWatchOptions *options, const VjRoots *roots)
+{
+  VjQemuWatch *watch = g_new0 (VjQemuWatch, 1);
+  VjQemuRules *rules = &watch->rules;
+
+  rules->procfs = g_strdup (roots->procfs);
+  rules->rundir = options->proxmox ? g_strdup (options->rundir) : NULL;
+  rules->plain = options->plain;
+  rules->guest_socket = g_strdup (options->guest_socket);
+  rules->executables = (const char *const *)g_strdupv ((char **)options->executables);
+  rules->uids = g_memdup2 (options->uids, options->n_uids * sizeof *options->uids);
+  rules->n_uids = options->n_uids;
+  watch->pve_dir = g_strdup (options->pve_dir);
+  return watch;
+}
+
+VjQemuWatch *
+vj_qemu_watch_new (const VjQemuWatchOptions *options, const VjRoots *roots, VjPoll *poll,
+                   const VjDomainListener *listener, gpointer user_data, GError **error)
+{
+  g_autoptr (VjQemuWatch) watch = copy_options (options, roots);
+
+  watch->poll = poll;
+  watch->listener = listener;
+  watch->user_data = user_data;
+  watch->references = 1;
+  watch->by_pid = g_hash_table_new_full (NULL, NULL, NULL, machine_free);
+  watch->by_id = g_hash_table_new (g_str_hash, g_str_equal);
+  if (watch->rules.rundir != NULL)
+    watch->pid_files = vj_pidfile_watch_new (poll, watch->rules.rundir, on_pid_file, watch, error);
+  if (watch->rules.rundir != NULL && watch->pid_files == NULL)
+    return NULL;
+  watch->rescan_source = g_timeout_add_seconds (RESCAN_S, on_rescan, watch);
+  look_at_all (watch);
+  return g_steal_pointer (&watch);
+}
+
+void
+vj_qemu_watch_free (VjQemuWatch *watch)
+{
+  if (watch == NULL)
+    return;
+  g_clear_handle_id (&watch->scan_source, g_source_remove);
+  g_clear_handle_id (&watch->rescan_source, g_source_remove);
+  g_clear_pointer (&watch->pid_files, vj_pidfile_watch_free);
+  g_clear_pointer (&watch->next, vj_qemu_scan_free);
+  g_clear_pointer (&watch->by_id, g_hash_table_unref);
+  g_clear_pointer (&watch->by_pid, g_hash_table_unref);
+  unref (watch);
+}
+
+void
+vj_qemu_watch_poke (VjQemuWatch *watch, int pid)
+{
+  VjQemuScan *next = next_scan (watch);
+
+  if (pid <= 0 || g_hash_table_size (next->pids) >= POKED_PIDS_MAX)
+    {
+      look_at_all (watch);
+      return;
+    }
+  g_hash_table_add (next->pids, GINT_TO_POINTER (pid));
+  schedule (watch);
+}
