@@ -94,21 +94,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         fake = self.server.fake
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
-        fake.note(self, url.path, query)
+        generation, instead = fake.note(self, url.path, query)
         if fake.token is not None and self.headers.get("Authorization") != f"Bearer {fake.token}":
             self.answer(401, refusal(401, "Unauthorized", "Unauthorized"))
             return
-        for pattern, answer in fake.instead:
+        for pattern, answer in instead:
             if re.fullmatch(pattern, self.path):
                 answer(self)
                 return
-        self.route(fake, url.path, query)
+        self.route(fake, url.path, query, generation)
 
-    def route(self, fake, path, query):
+    def route(self, fake, path, query, generation):
         if path == "/pods":
             self.answer(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": fake.items()})
         elif path == "/api/v1/pods" and query.get("watch") == "true":
-            self.watch(fake, int(query["resourceVersion"]))
+            self.watch(fake, int(query["resourceVersion"]), generation)
         elif path == "/api/v1/pods":
             assert query["fieldSelector"] == f"spec.nodeName={NODE}", query
             with fake.changed:
@@ -133,13 +133,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def event(self, kind, document):
         self.chunk(json.dumps({"type": kind, "object": document}).encode() + b"\n")
 
-    def watch(self, fake, version):
+    def watch(self, fake, version, generation):
         self.begin_stream()
         if version < fake.oldest:
             self.event("ERROR", refusal(410, "Expired", f"too old resource version: {version} ({fake.oldest})"))
             self.chunk(b"")
             return
-        generation = fake.generation
         while True:
             with fake.changed:
                 fake.changed.wait_for(lambda: fake.events_after(version) or fake.generation != generation)
@@ -228,9 +227,12 @@ class FakeKubernetes:
             self.changed.notify_all()
 
     def note(self, handler, path, query):
+        """From here on whoever counts requests knows of it, so what is asked for after that holds for the next ones: returns the
+        generation of watches and the special answers of this very moment."""
         with self.changed:
             self.requests.append((path, query, handler.headers.get("Authorization")))
             self.changed.notify_all()
+            return self.generation, list(self.instead)
 
     def note_told(self, version):
         with self.changed:
