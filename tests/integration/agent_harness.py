@@ -12,7 +12,7 @@ import tempfile
 import time
 
 BIN = os.environ.get("VJ_BIN", "build/bin")
-TIMEOUT = 60
+TIMEOUT = 120
 
 
 def wait_for(condition, what, timeout=TIMEOUT):
@@ -24,6 +24,16 @@ def wait_for(condition, what, timeout=TIMEOUT):
             return result
         time.sleep(0.02)
     raise AssertionError("waited in vain for " + what)
+
+
+def stand_still(process):
+    """From its return on, it uses no CPU time at all."""
+    process.send_signal(signal.SIGSTOP)
+
+    def has_stopped():
+        with open("/proc/%d/stat" % process.pid) as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+    wait_for(has_stopped, "the process to stop")
 
 
 def memory_directory():

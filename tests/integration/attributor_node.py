@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 
-DEADLINE_S = 60  # for events that come in milliseconds, on a machine that is busy
+DEADLINE_S = 120  # for events that come in milliseconds, on a machine that is busy
 ID = "0123456789abcdef" * 4
 POD = "kubepods.slice/kubepods-pod6f2c3c1e_5b1a_4e0f_9c55_0a1b2c3d4e5f.slice"
 SERIES = re.compile(r'^([a-z_]+)(?:\{(.*)\})? ([0-9.]+)$')
@@ -20,7 +20,10 @@ LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)",?')
 
 def wait_for(condition, what):
     end = time.monotonic() + DEADLINE_S
-    while not condition():
+    while True:
+        found = condition()
+        if found:
+            return found
         if time.monotonic() > end:
             raise AssertionError(f"waited in vain for {what}")
         time.sleep(0.005)

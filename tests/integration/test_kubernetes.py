@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from fake_kubernetes import NODE, Authority, FakeKubernetes, owner, pod, refusal  # noqa: E402
 
-DEADLINE_S = 60  # for events that come in seconds at most, on a machine that is busy
+DEADLINE_S = 120  # for events that come in seconds at most, on a machine that is busy
 PROGRAM = os.path.join(os.environ["VJ_BIN"], "virtjoule-attributor")
 WEB = "11111111-5b1a-4e0f-9c55-0a1b2c3d4e5f"
 JOB = "22222222-5b1a-4e0f-9c55-0a1b2c3d4e5f"
@@ -204,7 +204,7 @@ class Names(Case):
 
     def test_a_late_name_is_of_the_account_that_is_there(self):
         self.start()
-        wait_for(lambda: self.fake.watches() == 1, "the watch")
+        wait_for(lambda: self.fake.watches() >= 1, "the watch")
         self.machine.use(group_of(WEB), 50000)
         self.machine.update(5000000)
         wait_for(lambda: self.machine.pod(WEB)[1] > 0, "energy")
@@ -281,7 +281,7 @@ class Watching(Case):
         self.put_web()
         self.start()
         self.wait_named(WEB, "web-5d4f8-x")
-        wait_for(lambda: self.fake.watches() == 1, "the watch")
+        wait_for(lambda: self.fake.watches() >= 1, "the watch")
         self.machine.use(group_of(SET))
 
     def put_set(self):
@@ -293,7 +293,7 @@ class Watching(Case):
         wait_for(lambda: self.fake.told == self.fake.version, "the bookmark")
         self.fake.end_watches()
         self.fake.forget_history()  # but the bookmark was later
-        wait_for(lambda: self.fake.watches() == 2, "the next watch")
+        wait_for(lambda: self.fake.watches() >= 2, "the next watch")
         self.put_set()
         self.wait_named(SET, "db-0")
         self.assertEqual(self.fake.lists(), 1)
@@ -314,7 +314,7 @@ class Watching(Case):
         gone = (r".*watch=true.*", lambda handler: handler.answer(410, refusal(410, "Expired", "too old")))
         self.fake.instead.append(gone)
         self.fake.end_watches()
-        wait_for(lambda: self.fake.lists() == 2, "the list")
+        wait_for(lambda: self.fake.lists() >= 2, "the list")
         self.fake.instead.clear()
         self.put_set()
         self.wait_named(SET, "db-0")
@@ -368,7 +368,7 @@ class Watching(Case):
             handler.chunk(b"")
         self.fake.instead.append((r".*watch=true.*", fail))
         self.fake.end_watches()
-        wait_for(lambda: self.fake.lists() == 3, "two more lists")
+        wait_for(lambda: self.fake.lists() >= 3, "two more lists")
         self.fake.instead.clear()
         self.put_set()
         self.wait_named(SET, "db-0")
@@ -398,7 +398,7 @@ class Watching(Case):
             handler.rfile.read(1)
         self.fake.instead.append((r".*watch=true.*", hang))
         self.fake.end_watches()
-        wait_for(lambda: self.fake.watches() == 2, "the watch that hangs")
+        wait_for(lambda: self.fake.watches() >= 2, "the watch that hangs")
         before = self.machine.series("virtjoule_node_energy_joules_total")[0][1]
         self.machine.update()
         wait_for(lambda: self.machine.series("virtjoule_node_energy_joules_total")[0][1] > before, "an interval")
@@ -491,7 +491,7 @@ class Kubelet(Case):
         self.start(mode="kubelet")
         wait_for(lambda: self.machine.workload(WEB) == ("ReplicaSet", "web-5d4f8"), "the pod")
         self.assertEqual(self.machine.container(APP)["container"], "app")
-        wait_for(lambda: self.fake.count("/pods") == 4, "its rest, after what was there at first")
+        wait_for(lambda: self.fake.count("/pods") >= 4, "its rest, after what was there at first")
         self.fake.put(pod(SET, "data", "db-0", [("db", SIDE)], owner("apps/v1", "StatefulSet", "db", "s-1")))
         self.machine.use(group_of(SET))
         self.machine.update()

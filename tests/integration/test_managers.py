@@ -101,20 +101,25 @@ class ManagersCase(unittest.TestCase):
         process.kill()
         process.wait()
 
-    def burn_energy(self, rounds=3):
-        for _ in range(rounds):
-            self.energy_uj += 1000003
-            self.host.powercap.set("intel-rapl:0", self.energy_uj)
-            self.host.after_ticks(1)
+    def burn_once(self):
+        self.energy_uj += 1000003
+        self.host.powercap.set("intel-rapl:0", self.energy_uj)
+        self.host.after_ticks(1)
 
     def energy(self, name):
-        return self.host.list()[name]["energy_uj"]["package-0"]
+        """0 also for a domain that is not known, or has no process yet."""
+        domain = self.host.list().get(name, {})
+        return domain["energy_uj"]["package-0"] if domain.get("pid") else 0
 
-    def wait_until_billed(self, name):
-        self.burn_energy()
-        wait_for(lambda: self.host.list().get(name, {}).get("pid"), name)
-        self.burn_energy()
-        self.assertGreater(self.energy(name), 0)
+    def burn_until(self, condition, what):
+        """Energy is used until then: on a crowded machine not everybody gets a CPU in each interval."""
+        def burn_and_look():
+            self.burn_once()
+            return condition()
+        return wait_for(burn_and_look, what)
+
+    def wait_until_billed(self, *names):
+        self.burn_until(lambda: all(self.energy(name) > 0 for name in names), "energy for " + ", ".join(names))
 
     def assert_conserved(self):
         for zone in self.host.status()["zones"]:
@@ -131,14 +136,13 @@ class SideBySide(ManagersCase):
         self.driver.add("as-libvirt", both)
         self.start(uri=self.driver.uri)
         wait_for(lambda: set(self.host.list()) == {"as-libvirt", "alone"}, "both machines")
-        self.burn_energy(5)
+        self.wait_until_billed("as-libvirt", "alone")
         self.host.after_ticks(2)
         domains = self.host.list()
         self.assertEqual((domains["as-libvirt"]["manager"], domains["alone"]["manager"]), ("libvirt", "qemu"))
         self.assertEqual(domains["as-libvirt"]["pid"], both.pid)
         self.assertEqual(domains["as-libvirt"]["id"], domains["as-libvirt"]["uuid"])
         self.assertEqual(domains["alone"]["id"], "qemu-" + domains["alone"]["uuid"])
-        self.assertGreater(min(domain["energy_uj"]["package-0"] for domain in domains.values()), 0)
         self.assertEqual(self.host.status()["managers"], ["libvirt", "qemu"])
         self.assert_conserved()
 
@@ -161,10 +165,9 @@ class SideBySide(ManagersCase):
         with open(config, "w") as out:
             out.write("[guest]\nresolution = 2mJ\n")
         self.start("--config", config, uri=self.driver.uri)
-        self.burn_energy(5)
+        self.wait_until_billed("slow", "odd")
         domains = self.host.list()
         self.assertEqual(domains["quiet"]["energy_uj"]["package-0"], 0)
-        self.assertGreater(domains["slow"]["energy_uj"]["package-0"], 0)
         self.assertEqual(domains["quiet"]["settings"]["measure"], {"value": "no", "origin": "domain"})
         self.assertEqual(domains["quiet"]["settings"]["resolution"], {"value": "2mJ", "origin": "config"})
         self.assertEqual(domains["slow"]["settings"]["interval"], {"value": "1s", "origin": "domain"})
@@ -181,8 +184,7 @@ class Connecting(ManagersCase):
         self.start()
         self.machine("guest", connects=True)  # nobody tells of it: its connection does
         wait_for(lambda: self.heard("guest"), "a first frame")
-        self.burn_energy()
-        wait_for(lambda: self.heard("guest")[-1]["zones"]["package-0"] > 0, "energy in the guest")
+        self.burn_until(lambda: self.heard("guest")[-1]["zones"]["package-0"] > 0, "energy in the guest")
         channel = self.host.list()["guest"]["channel"]
         self.assertEqual((channel["state"], channel["way"]), ("open", "connect"))
         for how in (signal.SIGKILL, signal.SIGTERM):
@@ -190,9 +192,8 @@ class Connecting(ManagersCase):
             self.host.end(how)
             frames = len(self.heard("guest"))
             self.start()
-            self.burn_energy()
             wait_for(lambda: len(self.heard("guest")) > frames, "frames of the next agent")
-            wait_for(lambda: self.heard("guest")[-1]["zones"]["package-0"] > before["zones"]["package-0"], "more energy")
+            self.burn_until(lambda: self.heard("guest")[-1]["zones"]["package-0"] > before["zones"]["package-0"], "more energy")
             self.assertEqual(self.heard("guest")[-1]["epoch"], before["epoch"])
         told = [frame["zones"]["package-0"] for frame in self.heard("guest")]
         self.assertEqual(told, sorted(told))
@@ -220,7 +221,8 @@ class Lasting(ManagersCase):
         self.wait_until_billed("vm")
         self.stop(first)
         wait_for(lambda: not self.host.list(), "the end")
-        self.burn_energy()  # its last sample is settled
+        self.burn_once()
+        self.burn_once()  # its last sample is settled
         self.assertEqual(sum(self.host.status()["endings"].values()), 1)
         second = self.machine("vm", self.identity)
         self.note()
@@ -244,7 +246,7 @@ class Lasting(ManagersCase):
         self.host.end(signal.SIGTERM)
         os.unlink(os.path.join(self.host.run, "ledger"))  # as /run is empty then
         self.start("--counter-lifetime", "forever")
-        anew = self.host.list()["vm"]
+        anew = wait_for(lambda: self.host.list().get("vm"), "the machine")
         self.assertEqual(anew["epoch"], before["epoch"])
         self.assertGreaterEqual(anew["energy_uj"]["package-0"], after["energy_uj"]["package-0"])
         self.assertEqual(self.host.zone("package-0")["attributed_uj"], 0)
@@ -285,8 +287,8 @@ class Expected(ManagersCase):
         rundir = os.path.join(self.host.root, "qemu-server")
         os.mkdir(rundir)
         self.start("--proxmox-rundir", rundir, uri="qemu+unix:///system?socket=/nonexistent/libvirt-sock")
+        wait_for(lambda: "cannot connect" in self.host.said(), "the message")
         self.assertNotIn("WARNING", self.host.said())
-        self.assertIn("cannot connect", self.host.said())
         self.assertEqual(self.host.status()["managers"], ["libvirt", "proxmox"])
 
 
