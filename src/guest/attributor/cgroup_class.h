@@ -30,7 +30,8 @@ typedef struct
   char id[VJ_CONTAINER_ID_MAX
           + 1];     /* container: the runtime's id (64 hexadecimal digits), or the machine's name */
   char pod_uid[37]; /* pod, and all below it; as kubelet writes it, "" if none */
-  /* Below user.slice, a unit or a container: whoever owns that may give any name, so this machine's names do not apply. */
+  /* Below user.slice, a unit, a container, or a group that was given to somebody (which its path does not tell): whoever owns
+   * that may give any name, so this machine's names do not apply. */
   gboolean delegated;
 } VjCgroupClass;
 

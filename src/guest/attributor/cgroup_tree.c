@@ -33,6 +33,8 @@ struct VjCgroupTree
   gboolean listed; /* what was there before us has been told of */
   gboolean lost;   /* events were */
   VjCgroup *root;
+  uid_t owner; /* of the root, with the next */
+  gid_t group;
   GHashTable *by_path;   /* char* (in VjCgroup) -> VjCgroup */
   GHashTable *by_watch;  /* inotify watch -> VjCgroup, of directories */
   GHashTable *by_events; /* the same of cgroup.events files */
@@ -159,6 +161,16 @@ new_group (VjCgroup *parent, const char *name, guint64 inode)
   return group;
 }
 
+/* Whoever else may make groups in it may give them any name. */
+static gboolean
+is_given_away (const VjCgroupTree *tree, const VjCgroup *group)
+{
+  g_autofree char *path = full_path (tree, group, NULL);
+  struct stat status;
+  return stat (path, &status) != 0 || status.st_uid != tree->owner || (status.st_mode & S_IWOTH) != 0
+         || ((status.st_mode & S_IWGRP) != 0 && status.st_gid != tree->group);
+}
+
 /* Watched before it is listed, so that nothing comes unseen in between. */
 static void
 add_group (VjCgroupTree *tree, VjCgroup *parent, const char *name, guint64 inode, guint depth)
@@ -169,6 +181,7 @@ add_group (VjCgroupTree *tree, VjCgroup *parent, const char *name, guint64 inode
       return;
     }
   VjCgroup *group = new_group (parent, name, inode);
+  group->class.delegated = group->class.delegated || is_given_away (tree, parent);
   group->born = tree->listed && (!tree->lost || tree->refused == 0); /* it may have been refused before */
   g_hash_table_insert (tree->by_path, group->path, group);
   tree->count++;
@@ -382,6 +395,10 @@ open_inotify (VjCgroupTree *tree, GError **error)
 static gboolean
 open_root (VjCgroupTree *tree, GError **error)
 {
+  struct stat status = { 0 };
+  (void)stat (tree->base, &status);
+  tree->owner = status.st_uid;
+  tree->group = status.st_gid;
   tree->root = new_group (NULL, "", 0);
   tree->count = 1;
   if (!watch_group (tree, tree->root))

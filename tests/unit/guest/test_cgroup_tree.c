@@ -132,6 +132,52 @@ takes_no_more_than_it_may (void **state)
   close_tree (tree, &seen);
 }
 
+static const VjCgroup *
+first_child_of (const VjCgroup *group)
+{
+  assert_non_null (group->first_child);
+  return group->first_child;
+}
+
+/* As one does who hands a part of the hierarchy to another user, directly below the root too. */
+static void
+assert_names_apply (const char *root, const char *given, mode_t mode, uid_t owner, gboolean expected)
+{
+  Seen seen = { 0 };
+  g_autofree char *path = g_build_filename (root, given, NULL);
+  tempdir_mkdir (root, "given.slice/inner.slice/innermost.slice");
+  assert_int_equal (chmod (path, mode), 0);
+  if (owner != getuid ())
+    assert_int_equal (chown (path, owner, (gid_t)owner), 0);
+  VjCgroupTree *tree = open_tree (root, 100, &seen);
+  tempdir_mkdir (root, "given.slice/inner.slice/innermost.slice/new");
+  vj_cgroup_tree_refresh (tree);
+  const VjCgroup *group = first_child_of (vj_cgroup_tree_root (tree));
+  assert_false (group->class.delegated); /* its name is its giver's */
+  const VjCgroup *inner = first_child_of (group);
+  const VjCgroup *innermost = first_child_of (inner);
+  assert_true (inner->class.delegated != (expected || strcmp (given, "given.slice") != 0));
+  assert_true (innermost->class.delegated != expected);
+  assert_true (first_child_of (innermost)->class.delegated != expected);
+  close_tree (tree, &seen);
+  tempdir_remove (root, "given.slice");
+}
+
+static void
+names_do_not_apply_in_what_was_given_away (void **state)
+{
+  const char *root = *state;
+  uid_t self = getuid ();
+  assert_names_apply (root, "given.slice", 0755, self, TRUE);
+  assert_names_apply (root, "given.slice", 0775, self, TRUE); /* its group is the root's */
+  assert_names_apply (root, "given.slice", 0757, self, FALSE);
+  assert_names_apply (root, "given.slice/inner.slice", 0777, self, FALSE);
+  if (self != 0)
+    return; /* only root can give */
+  assert_names_apply (root, "given.slice", 0755, 1234, FALSE);
+  assert_names_apply (root, "given.slice/inner.slice", 0700, 1234, FALSE);
+}
+
 static void
 takes_any_bytes_for_a_name (void **state)
 {
@@ -491,6 +537,7 @@ main (void)
     tempdir_unit_test (tells_of_what_is_there_comes_and_goes),
     tempdir_unit_test (one_of_the_same_name_is_another),
     tempdir_unit_test (takes_no_more_than_it_may),
+    tempdir_unit_test (names_do_not_apply_in_what_was_given_away),
     tempdir_unit_test (takes_any_bytes_for_a_name),
     tempdir_unit_test (finds_what_lost_events_would_have_told),
     tempdir_unit_test (ten_thousand_groups_come_and_go),
