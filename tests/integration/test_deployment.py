@@ -200,9 +200,14 @@ class Kubernetes(unittest.TestCase):
         mounts = overlay.mounts()
         self.assertEqual(len(mounts), len(overlay.pod["volumes"]))
         cgroup, sysfs = overlay.option("cgroupfs"), overlay.option("sysfs")
-        energy = {"/host/sys": "/sys"} if sysfs == "/host/sys" else {"/run/virtjoule": "/run/virtjoule"}
+        energy = {"/run/virtjoule": "/run/virtjoule"}
+        if sysfs == "/host/sys":  # links, and where they lead to; no mounts are below these
+            energy = {"/host" + path: path for path in ("/sys/class/powercap", "/sys/devices/virtual")}
         self.assertEqual(mounts, {cgroup: "/sys/fs/cgroup", "/var/log/containers": "/var/log/containers", **energy})
-        self.assertTrue(f"{sysfs}/".startswith(next(iter(energy)) + "/"))
+        self.assertTrue(next(iter(energy)).startswith(sysfs) or f"{sysfs}/".startswith(next(iter(energy)) + "/"))
+        propagated = {mount["name"]: mount["mountPropagation"] for mount in overlay.container["volumeMounts"]
+                      if "mountPropagation" in mount}
+        self.assertEqual(propagated, {"energy": "HostToContainer"} if "fuse" in overlay.parts[1] else {})
         self.assertIsNone(overlay.option("log-dir"))
         self.assertIn("(/var/log)", run(OPTIONS.attributor, "--help").stdout)
 
