@@ -27,10 +27,11 @@ WEB = "11111111-5b1a-4e0f-9c55-0a1b2c3d4e5f"
 JOB = "22222222-5b1a-4e0f-9c55-0a1b2c3d4e5f"
 SET = "33333333-5b1a-4e0f-9c55-0a1b2c3d4e5f"
 HASH = "0123456789abcdef0123456789abcdef"
-APP, SIDE, INIT = "a" * 64, "b" * 64, "c" * 64
+APP, SIDE, INIT, ETCD = "a" * 64, "b" * 64, "c" * 64, "d" * 64
 # LeakSanitizer's tracer crashes on the threads of GLib's TLS. What it can look at is what runs without TLS.
 TLS = {"ASAN_OPTIONS": "detect_leaks=0"}
 DEPLOYMENT = owner("apps/v1", "Deployment", "web", "d-1")
+REPLICASETS = "/apis/apps/v1/namespaces/shop/replicasets"
 REPLICASET = owner("apps/v1", "ReplicaSet", "web-5d4f8", "r-1")
 
 
@@ -228,25 +229,36 @@ class Names(Case):
 
     def test_a_static_pod_has_the_hash_of_its_manifest(self):
         annotations = {"kubernetes.io/config.hash": HASH, "kubernetes.io/config.mirror": HASH}
-        self.machine.use(group_of(HASH, SIDE))
-        self.fake.put(pod(SET, "kube-system", "etcd-node-1", [("etcd", SIDE)], annotations=annotations,
+        self.machine.use(group_of(HASH, ETCD))
+        self.fake.put(pod(SET, "kube-system", "etcd-node-1", [("etcd", ETCD)], annotations=annotations,
                           owner_reference=owner("v1", "Node", NODE, "n-1")))
         self.start()
         self.wait_named(HASH, "etcd-node-1")
-        self.assertEqual(self.machine.container(SIDE)["pod"], "etcd-node-1")
+        self.assertEqual(self.machine.container(ETCD)["pod"], "etcd-node-1")
         self.assertEqual(self.machine.workload(HASH), ("", ""))
 
-    def test_nobody_else_can_claim_to_be_a_static_pod(self):
+    def test_nobody_can_claim_to_be_a_static_pod(self):
+        """Whoever may make pods may give one the annotations and the owner of a mirror. The containers of the group are not its."""
         annotations = {"kubernetes.io/config.hash": HASH, "kubernetes.io/config.mirror": HASH}
-        os.makedirs(self.machine.path(f"log/pods/kube-system_etcd-node-1_{HASH}"))
-        self.machine.use(group_of(HASH))
-        self.fake.put(pod(SET, "evil", "not-me", annotations=annotations,
-                          owner_reference=owner("apps/v1", "StatefulSet", "evil", "s-1")))
+        self.machine.use(group_of(HASH, ETCD))
+        self.fake.put(pod(SET, "evil", "not-me", annotations=annotations, owner_reference=owner("v1", "Node", NODE, "n-1")))
         self.put_web()
         self.start()
         self.wait_named(WEB, "web-5d4f8-x")
         labels = self.machine.pod(HASH)[0]
-        self.assertEqual((labels["namespace"], labels["pod"], labels["workload"]), ("kube-system", "etcd-node-1", ""))
+        self.assertEqual([labels[name] for name in ("namespace", "pod", "workload")], [""] * 3)
+        self.fake.put(pod(JOB, "kube-system", "etcd-node-1", [("etcd", ETCD)], owner_reference=owner("v1", "Node", NODE, "n-1")))
+        self.wait_named(HASH, "etcd-node-1")
+
+    def test_a_static_pod_has_a_name_whatever_comes_first(self):
+        self.fake.put(pod(SET, "kube-system", "etcd-node-1", [("etcd", ETCD)], owner_reference=owner("v1", "Node", NODE, "n-1")))
+        self.put_web()
+        self.start()
+        self.wait_named(WEB, "web-5d4f8-x")
+        self.machine.use(group_of(HASH, ETCD))
+        self.machine.use(group_of(HASH))
+        self.machine.update()
+        self.wait_named(HASH, "etcd-node-1")
 
     def test_owners_that_may_not_be_read_are_told_of_once(self):
         self.fake.instead.append((r"/apis/.*", lambda handler: handler.answer(403, refusal(403, "Forbidden", "no"))))
@@ -257,6 +269,31 @@ class Names(Case):
         wait_for(lambda: self.machine.workload(WEB) == ("ReplicaSet", "web-5d4f8"), "the replica set")
         wait_for(lambda: self.machine.workload(SET) == ("ReplicaSet", "other-1"), "the other replica set")
         self.assertEqual(self.machine.said().count("cannot be read"), 1, self.machine.said())
+        self.fake.put_object("apps/v1", "replicasets", "shop", "other-1", "r-2", owner("apps/v1", "Deployment", "other", "d-2"))
+        self.fake.end_watches()
+        wait_for(lambda: self.fake.count(f"{REPLICASETS}/web-5d4f8") + self.fake.count(f"{REPLICASETS}/other-1") >= 3,
+                 "one of them to be asked for again")
+        self.fake.instead.clear()  # somebody has allowed it
+        self.fake.end_watches()
+        wait_for(lambda: self.machine.workload(WEB) == ("Deployment", "web"), "the deployment")
+        wait_for(lambda: self.machine.workload(SET) == ("Deployment", "other"), "the other deployment")
+        self.assertEqual(self.machine.said().count("cannot be read"), 1, self.machine.said())
+
+    def test_the_longest_list_fits_into_the_memory_that_the_manifest_allows(self):
+        """Of the dearest form, as a tree: small objects, which whoever may make pods may have made."""
+        self.put_web()
+        spec = self.fake.pods[WEB]["spec"]
+        spec["ephemeralContainers"] = [{}] * (5 << 20)  # 20 MiB
+        self.start()
+        wait_for(lambda: "of this length" in self.machine.said(), "the refusal")
+        spec["ephemeralContainers"] = [{}] * ((4 << 20) - 10000)
+        self.wait_named(WEB, "web-5d4f8-x")
+        with open(os.path.join(HERE, "../../data/kubernetes/base/attributor.yaml"), encoding="ascii") as manifest:
+            limit = re.search(r"limits:\s+memory: (\d+)Mi\n", manifest.read())
+        with open(PROGRAM, "rb") as program, open(f"/proc/{self.machine.process.pid}/status", encoding="ascii") as status:
+            most = re.search(r"VmHWM:\s+(\d+) kB", status.read())
+            if b"__asan_init" not in program.read():
+                self.assertLess(int(most.group(1)) / 1024, int(limit.group(1)) * 0.75)
 
     def test_an_owner_that_fails_holds_no_other_up(self):
         self.fake.instead.append((r"/apis/.*/web-5d4f8",
@@ -463,18 +500,31 @@ class Trust(Case):
         self.put_web()
         self.wait_named(WEB, "web-5d4f8-x")
 
-    def test_a_kubeconfig_says_it_all(self):
-        with open(self.authority.cert, "rb") as cert:
-            data = base64.b64encode(cert.read()).decode()
+    def write_kubeconfig(self, **cluster):
         config = {"kind": "Config", "apiVersion": "v1", "current-context": "here",
                   "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-                  "clusters": [{"name": "c", "cluster": {"server": self.fake.url, "certificate-authority-data": data}}],
+                  "clusters": [{"name": "c", "cluster": {"server": self.fake.url, **cluster}}],
                   "users": [{"name": "u", "user": {"token": "first"}}]}
         self.machine.write("kubeconfig", json.dumps(config))
+        return ("--kubernetes", "api", "--kubernetes-config", self.machine.path("kubeconfig"), "--node-name", NODE)
+
+    def authority_data(self):
+        with open(self.authority.cert, "rb") as cert:
+            return base64.b64encode(cert.read()).decode()
+
+    def test_a_kubeconfig_says_it_all(self):
+        options = self.write_kubeconfig(**{"certificate-authority-data": self.authority_data()})
         self.put_web()
-        self.machine.start("--kubernetes", "api", "--kubernetes-config", self.machine.path("kubeconfig"),
-                           environment={**TLS, "NODE_NAME": NODE})
+        self.machine.start(*options, environment=TLS)
         self.wait_named(WEB, "web-5d4f8-x")
+
+    def test_a_kubeconfig_that_cannot_be_kept_is_an_error(self):
+        """A file may not grow here, in memory neither."""
+        options = self.write_kubeconfig(**{"certificate-authority-data": self.authority_data()})
+        done = subprocess.run(["sh", "-c", 'trap "" XFSZ; ulimit -f 0; exec "$0" "$@"', PROGRAM, *options],
+                              capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("kubeconfig: cannot keep", done.stderr)
 
     def test_a_pod_finds_its_api_server(self):
         self.put_web()

@@ -6,7 +6,7 @@
 #include "guest/names/kubernetes_owners.h"
 #include "guest/names/kubernetes_pod.h"
 
-#define LIST_MAX         (64 << 20) /* bytes: kubelet's 110 pods are 1 to 3 MB, and a node may have 500 */
+#define LIST_MAX         (16 << 20) /* bytes: kubelet's 110 pods are 1 to 3 MB, and a node may have 500 */
 #define EVENT_MAX        (4 << 20)  /* etcd takes objects of 1.5 MB */
 #define LIST_DEADLINE_S  60
 #define WATCH_S          300
@@ -16,6 +16,8 @@
 #define POLL_MS          60000
 #define POLL_SOON_MS     3000
 #define POLLS_SOON       3 /* a container's id is in its status some seconds after it began */
+#define HASH_LENGTH      32
+#define HASHED_MAX       1000
 
 struct VjKubernetes
 {
@@ -25,6 +27,8 @@ struct VjKubernetes
   gpointer user_data;
   VjKubernetesHttp *http;
   VjKubernetesOwners *owners;
+  GHashTable *
+      hashed; /* id of a static pod's container -> the hash that its control group has in the place of a UID */
   guint timer;      /* of the next step; 0: one is under way */
   gboolean resting; /* it is the next poll, and that far away */
   guint polls_soon;
@@ -78,7 +82,7 @@ on_refused (const char *what, guint status, gpointer user_data)
 /* --- pods --- */
 
 static void
-name_pod (VjKubernetes *kubernetes, const char *uid, VjNamesSource source, const VjKubernetesPod *pod)
+name_pod (VjKubernetes *kubernetes, const VjKubernetesPod *pod)
 {
   gboolean of_api = kubernetes->options->mode == VJ_KUBERNETES_API;
   VjPodName name = { .namespace_ = pod->namespace_,
@@ -89,40 +93,38 @@ name_pod (VjKubernetes *kubernetes, const char *uid, VjNamesSource source, const
       name.workload_kind = pod->owner.kind;
       name.workload = pod->owner.name;
     }
-  vj_names_put_pod (kubernetes->names, source, uid, &name);
+  vj_names_put_pod (kubernetes->names, VJ_NAMES_API, pod->uid, &name);
   if (pod->owner.kind != NULL && name.workload == NULL)
-    vj_kubernetes_owners_name (kubernetes->owners, uid, pod->namespace_, &pod->owner);
+    vj_kubernetes_owners_name (kubernetes->owners, pod->uid, pod->namespace_, &pod->owner);
 }
 
-/* Whoever may make pods may make one that claims to mirror another, so it ranks last and nothing is replaced by it. */
+/* A static pod's control group has the hash of its manifest, and its mirror in the API another UID. The mirror's annotations
+ * say the hash, as those of any pod may; that its status has a container of the group is kubelet's word. */
 static void
-name_static_pod (VjKubernetes *kubernetes, const VjKubernetesPod *pod)
+name_static_pod (VjKubernetes *kubernetes, const char *container_id)
 {
-  const VjPodName *before = vj_names_pod (kubernetes->names, pod->static_uid);
-  if (before != NULL
-      && ((before->name != NULL && strcmp (before->name, pod->name) != 0)
-          || (before->namespace_ != NULL && strcmp (before->namespace_, pod->namespace_) != 0)))
-    return;
-  VjKubernetesPod mirrored = *pod;
-  mirrored.owner = (VjKubernetesOwner){ 0 };
-  name_pod (kubernetes, pod->static_uid, VJ_NAMES_LOGS, &mirrored);
+  const char *hash = g_hash_table_lookup (kubernetes->hashed, container_id);
+  const VjContainerName *container =
+      hash != NULL ? vj_names_container (kubernetes->names, container_id) : NULL;
+  const VjPodName *pod = container != NULL && container->pod_uid != NULL
+                             ? vj_names_pod (kubernetes->names, container->pod_uid)
+                             : NULL;
+  if (pod != NULL)
+    vj_names_put_pod (kubernetes->names, VJ_NAMES_API, hash, pod);
 }
 
 static void
 take_pod (const VjKubernetesPod *pod, gpointer user_data)
 {
   VjKubernetes *kubernetes = user_data;
-  name_pod (kubernetes, pod->uid, VJ_NAMES_API, pod);
-  if (pod->static_uid != NULL)
-    name_static_pod (kubernetes, pod);
+  name_pod (kubernetes, pod);
   for (guint i = 0; i < pod->containers->len; i++)
     {
       const VjKubernetesContainer *container = g_ptr_array_index (pod->containers, i);
       vj_names_put_container (
           kubernetes->names, VJ_NAMES_API, container->id,
-          &(VjContainerName){ .name = container->name,
-                              .image = container->image,
-                              .pod_uid = pod->static_uid != NULL ? pod->static_uid : pod->uid });
+          &(VjContainerName){ .name = container->name, .image = container->image, .pod_uid = pod->uid });
+      name_static_pod (kubernetes, container->id);
     }
 }
 
@@ -306,6 +308,7 @@ watch (VjKubernetes *kubernetes)
                                            "&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s",
                                            kubernetes->options->node, WATCH_S, kubernetes->version);
   vj_kubernetes_http_get (kubernetes->http, path, &request);
+  vj_kubernetes_owners_ask_again (kubernetes->owners);
 }
 
 static gboolean
@@ -334,6 +337,7 @@ vj_kubernetes_new (const VjKubernetesOptions *options, VjNames *names,
   kubernetes->user_data = user_data;
   kubernetes->http = vj_kubernetes_http_new (&options->server);
   kubernetes->owners = vj_kubernetes_owners_new (kubernetes->http, names, on_refused, kubernetes);
+  kubernetes->hashed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   step_in (kubernetes, 0);
   return kubernetes;
 }
@@ -346,17 +350,32 @@ vj_kubernetes_free (VjKubernetes *kubernetes)
   g_clear_handle_id (&kubernetes->timer, g_source_remove);
   g_clear_pointer (&kubernetes->http, vj_kubernetes_http_free);
   g_clear_pointer (&kubernetes->owners, vj_kubernetes_owners_free);
+  g_hash_table_unref (kubernetes->hashed);
   g_free (kubernetes->version);
   g_free (kubernetes->complaint);
   g_free (kubernetes);
+}
+
+static void
+note_static_pod (VjKubernetes *kubernetes, const VjCgroupClass *class)
+{
+  if (class->kind != VJ_CGROUP_CONTAINER || strlen (class->pod_uid) != HASH_LENGTH)
+    return;
+  if (g_hash_table_size (kubernetes->hashed) >= HASHED_MAX)
+    g_hash_table_remove_all (kubernetes->hashed);
+  g_hash_table_replace (kubernetes->hashed, g_strdup (class->id), g_strdup (class->pod_uid));
+  name_static_pod (kubernetes, class->id);
 }
 
 /* While it fails, its own pace goes on. */
 void
 vj_kubernetes_appeared (VjKubernetes *kubernetes, const VjCgroupClass *class)
 {
-  if (kubernetes->options->mode != VJ_KUBERNETES_KUBELET || class->delegated || *class->pod_uid == '\0'
+  if (class->delegated || *class->pod_uid == '\0'
       || (class->kind != VJ_CGROUP_POD && class->kind != VJ_CGROUP_CONTAINER))
+    return;
+  note_static_pod (kubernetes, class);
+  if (kubernetes->options->mode != VJ_KUBERNETES_KUBELET)
     return;
   kubernetes->polls_soon = POLLS_SOON;
   if (!kubernetes->resting)

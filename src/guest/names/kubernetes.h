@@ -35,5 +35,5 @@ VjKubernetes *vj_kubernetes_new (const VjKubernetesOptions *options, VjNames *na
 /* Runs the main loop until what is under way has been broken off. */
 void vj_kubernetes_free (VjKubernetes *kubernetes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjKubernetes, vj_kubernetes_free)
-/* A group has appeared; one of a pod is a reason to ask a kubelet. */
+/* A group has appeared; one of a pod is a reason to ask a kubelet, and its containers tell what pod a static one is. */
 void vj_kubernetes_appeared (VjKubernetes *kubernetes, const VjCgroupClass *class);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/names/kubernetes_options.h"
 
+#include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -138,33 +139,47 @@ use_texts (VjKubernetesOptions *options, const VjKubernetesTexts *texts, GError 
   return set_url (options, texts->url, error);
 }
 
-/* A file that is only in memory, and there as long as the process. NULL: it cannot be had. */
-static char *
-file_of (const void *data, gsize length)
+/* A file that is only in memory, and there as long as the process. */
+static gboolean
+set_file_of (char **file, const void *data, gsize length, GError **error)
 {
   int fd = memfd_create ("kubeconfig", MFD_CLOEXEC);
-  if (fd < 0)
-    return NULL;
-  if (write (fd, data, length) == (gssize)length)
-    return g_strdup_printf ("/proc/self/fd/%d", fd);
-  close (fd);
-  return NULL;
+  if (fd >= 0 && write (fd, data, length) == (gssize)length)
+    {
+      *file = g_strdup_printf ("/proc/self/fd/%d", fd);
+      return TRUE;
+    }
+  vj_error_set_errno (error, errno, "cannot keep what is in a kubeconfig in memory; give files in its place");
+  if (fd >= 0)
+    close (fd);
+  return FALSE;
 }
 
-/* A path is relative to its kubeconfig. */
-static char *
-file_of_either (const char *config, const char *file, const char *data)
+/* Either in the kubeconfig or in a file of its own, whose path is relative to it. Without both *ret_file is NULL. */
+static gboolean
+set_file (char **ret_file, const char *config, const char *file, const char *data, GError **error)
 {
   if (data != NULL)
     {
       gsize length = 0;
       g_autofree guchar *plain = g_base64_decode (data, &length);
-      return file_of (plain, length);
+      return set_file_of (ret_file, plain, length, error);
     }
-  if (file == NULL || g_path_is_absolute (file))
-    return g_strdup (file);
   g_autofree char *directory = g_path_get_dirname (config);
-  return g_build_filename (directory, file, NULL);
+  *ret_file =
+      file == NULL || g_path_is_absolute (file) ? g_strdup (file) : g_build_filename (directory, file, NULL);
+  return TRUE;
+}
+
+static gboolean
+set_files (VjKubernetesServer *server, const char *path, const VjKubeconfig *config, GError **error)
+{
+  return set_file (&server->ca_file, path, config->ca_file, config->ca_data, error)
+         && set_file (&server->cert_file, path, config->cert_file, config->cert_data, error)
+         && set_file (&server->key_file, path, config->key_file, config->key_data, error)
+         && (config->token != NULL
+                 ? set_file_of (&server->token_file, config->token, strlen (config->token), error)
+                 : set_file (&server->token_file, path, config->token_file, NULL, error));
 }
 
 static gboolean
@@ -185,12 +200,11 @@ use_kubeconfig (VjKubernetesOptions *options, const VjKubernetesTexts *texts, GE
       g_prefix_error (error, "%s: ", path);
       return FALSE;
     }
-  VjKubernetesServer *server = &options->server;
-  server->ca_file = file_of_either (path, config.ca_file, config.ca_data);
-  server->cert_file = file_of_either (path, config.cert_file, config.cert_data);
-  server->key_file = file_of_either (path, config.key_file, config.key_data);
-  server->token_file = config.token != NULL ? file_of (config.token, strlen (config.token))
-                                            : file_of_either (path, config.token_file, NULL);
+  if (!set_files (&options->server, path, &config, error))
+    {
+      g_prefix_error (error, "%s: ", path);
+      return FALSE;
+    }
   return set_url (options, config.server, error);
 }
 

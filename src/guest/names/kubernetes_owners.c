@@ -13,19 +13,21 @@ typedef struct
 {
   char *namespace_;
   VjKubernetesOwner owner;
-  char *kind; /* of the workload; NULL: not known yet */
+  char *kind; /* of the workload, or of itself while it is refused; NULL: not known yet */
   char *name;
-  GPtrArray *pod_uids; /* that wait for it */
+  gboolean settled;
+  GPtrArray *pod_uids; /* that wait for it to be settled */
 } Entry;
 
 struct VjKubernetesOwners
 {
   VjKubernetesHttp *http;
   VjNames *names;
-  void (*refused) (const char *what, guint status, gpointer user_data);
+  void (*refused_func) (const char *what, guint status, gpointer user_data);
   gpointer user_data;
   GHashTable *entries; /* uid of the owner -> Entry */
   GQueue wanted;       /* Entry; the head is being asked for */
+  GQueue refused;      /* Entry: may not be read */
   gboolean asking;
   gboolean told;
   guint again;
@@ -76,13 +78,14 @@ name_pod (VjKubernetesOwners *owners, const char *pod_uid, const Entry *entry)
 }
 
 static void
-settle (VjKubernetesOwners *owners, Entry *entry, const VjKubernetesOwner *workload)
+set_workload (VjKubernetesOwners *owners, Entry *entry, const VjKubernetesOwner *workload)
 {
+  g_free (entry->kind);
+  g_free (entry->name);
   entry->kind = g_strdup (workload->kind);
   entry->name = g_strdup (workload->name);
   for (guint i = 0; i < entry->pod_uids->len; i++)
     name_pod (owners, g_ptr_array_index (entry->pod_uids, i), entry);
-  g_ptr_array_set_size (entry->pod_uids, 0);
 }
 
 static void ask_for_next (VjKubernetesOwners *owners);
@@ -96,13 +99,28 @@ ask_again (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* Its owner is not known, but what it is itself is. Whoever gives the right to read it need not start anything anew. */
 static void
-tell_refusal (VjKubernetesOwners *owners, const Entry *entry, guint status)
+take_refusal (VjKubernetesOwners *owners, Entry *entry, guint status)
 {
-  if (owners->told)
-    return;
+  g_queue_push_tail (&owners->refused, entry);
+  if (entry->kind == NULL)
+    set_workload (owners, entry, &entry->owner);
+  if (!owners->told)
+    owners->refused_func (resource_of (&entry->owner), status, owners->user_data);
   owners->told = TRUE;
-  owners->refused (resource_of (&entry->owner), status, owners->user_data);
+}
+
+/* If it was refused before, others may be read by now, too. */
+static void
+settle (VjKubernetesOwners *owners, Entry *entry, const VjKubernetesOwner *workload)
+{
+  gboolean was_refused = entry->kind != NULL;
+  set_workload (owners, entry, workload);
+  entry->settled = TRUE;
+  g_ptr_array_set_size (entry->pod_uids, 0);
+  while (was_refused && !g_queue_is_empty (&owners->refused))
+    g_queue_push_tail (&owners->wanted, g_queue_pop_head (&owners->refused));
 }
 
 /* 4xx but for what passes: the token is being rotated, too many requests. */
@@ -125,12 +143,13 @@ on_answer (guint status, const char *text, gsize length, const char *failure, gp
       owners->again = g_timeout_add_seconds (AGAIN_S, ask_again, owners);
       return;
     }
-  if (text == NULL && status != 404)
-    tell_refusal (owners, entry, status);
   g_queue_pop_head (&owners->wanted);
   gboolean owned = text != NULL && vj_kubernetes_owner_parse (text, length, entry->owner.uid, &workload)
                    && workload.kind != NULL;
-  settle (owners, entry, owned ? &workload : &entry->owner);
+  if (text == NULL && status != 404)
+    take_refusal (owners, entry, status);
+  else
+    settle (owners, entry, owned ? &workload : &entry->owner);
   ask_for_next (owners);
 }
 
@@ -156,6 +175,7 @@ add_entry (VjKubernetesOwners *owners, const char *namespace_, const VjKubernete
     {
       if (!g_queue_is_empty (&owners->wanted))
         return NULL;
+      g_queue_clear (&owners->refused);
       g_hash_table_remove_all (owners->entries);
     }
   Entry *entry = g_new0 (Entry, 1);
@@ -181,9 +201,19 @@ vj_kubernetes_owners_name (VjKubernetesOwners *owners, const char *pod_uid, cons
     return;
   if (entry->kind != NULL)
     name_pod (owners, pod_uid, entry);
-  else if (!g_ptr_array_find_with_equal_func (entry->pod_uids, pod_uid, g_str_equal, NULL)
-           && entry->pod_uids->len < VJ_KUBERNETES_OWNERS_MAX)
+  if (!entry->settled && !g_ptr_array_find_with_equal_func (entry->pod_uids, pod_uid, g_str_equal, NULL)
+      && entry->pod_uids->len < VJ_KUBERNETES_OWNERS_MAX)
     g_ptr_array_add (entry->pod_uids, g_strdup (pod_uid));
+  ask_for_next (owners);
+}
+
+void
+vj_kubernetes_owners_ask_again (VjKubernetesOwners *owners)
+{
+  Entry *entry = g_queue_pop_head (&owners->refused);
+  if (entry == NULL)
+    return;
+  g_queue_push_tail (&owners->wanted, entry);
   ask_for_next (owners);
 }
 
@@ -195,10 +225,11 @@ vj_kubernetes_owners_new (VjKubernetesHttp *http, VjNames *names,
   VjKubernetesOwners *owners = g_new0 (VjKubernetesOwners, 1);
   owners->http = http;
   owners->names = names;
-  owners->refused = refused;
+  owners->refused_func = refused;
   owners->user_data = user_data;
   owners->entries = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, entry_free);
   g_queue_init (&owners->wanted);
+  g_queue_init (&owners->refused);
   return owners;
 }
 
@@ -209,6 +240,7 @@ vj_kubernetes_owners_free (VjKubernetesOwners *owners)
     return;
   g_clear_handle_id (&owners->again, g_source_remove);
   g_queue_clear (&owners->wanted);
+  g_queue_clear (&owners->refused);
   g_hash_table_unref (owners->entries);
   g_free (owners);
 }

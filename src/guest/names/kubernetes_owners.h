@@ -18,8 +18,11 @@ void vj_kubernetes_owners_free (VjKubernetesOwners *owners);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjKubernetesOwners, vj_kubernetes_owners_free)
 /* Whether this owner may have an owner that counts. */
 gboolean vj_kubernetes_owners_knows (const VjKubernetesOwner *owner);
-/* Names the workload of the pod as soon as it is known. Where the owner is gone or may not be read, it is the workload itself. */
+/* Names the workload of the pod as soon as it is known. Where the owner is gone, or as long as it may not be read, it is the
+ * workload itself. */
 void vj_kubernetes_owners_name (VjKubernetesOwners *owners, const char *pod_uid, const char *namespace_,
                                 const VjKubernetesOwner *owner);
+/* Asks for one that might not be read, and if it may now, for all of them. To be called now and then. */
+void vj_kubernetes_owners_ask_again (VjKubernetesOwners *owners);
 
 #define VJ_KUBERNETES_OWNERS_MAX 5000

@@ -5,11 +5,13 @@
 
 #include "guest/names/json_text.h"
 
-#define ID_LENGTH         64
-#define STATIC_UID_LENGTH 32
-#define NAME_MAX_LENGTH   253
-#define CONTAINERS_MAX    1000
-#define OWNERS_MAX        100
+#define ID_LENGTH       64
+#define NAME_MAX_LENGTH 253
+#define CONTAINERS_MAX  1000
+#define OWNERS_MAX      100
+/* Documents are walked in their text, and no more than such a piece becomes a tree: one of small members takes a hundred times
+ * its length, and whoever may make pods decides what is in them. */
+#define PIECE_MAX ((gsize)64 * 1024)
 
 static void
 container_free (gpointer data)
@@ -37,7 +39,6 @@ vj_kubernetes_pod_free (VjKubernetesPod *pod)
   if (pod == NULL)
     return;
   g_free (pod->uid);
-  g_free (pod->static_uid);
   g_free (pod->namespace_);
   g_free (pod->name);
   vj_kubernetes_owner_clear (&pod->owner);
@@ -76,57 +77,94 @@ are_hex (const char *text, gsize length)
   return strlen (text) == length && strspn (text, "0123456789abcdef") == length;
 }
 
+/* NULL for what is longer, too. */
+static JsonNode *
+parse_piece (const VjScan *text)
+{
+  return vj_scan_left (text) <= PIECE_MAX ? vj_json_parse (text->at, vj_scan_left (text)) : NULL;
+}
+
+static JsonNode *
+parse_object (const VjScan *text)
+{
+  g_autoptr (JsonNode) node = parse_piece (text);
+  return node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? g_steal_pointer (&node) : NULL;
+}
+
+/* What is within a member's braces or brackets; nothing if there is no such member. */
+static VjScan
+inside_of (VjScan object, const char *member, char open)
+{
+  VjScan value;
+  VjScan inside;
+  if (vj_json_find (object, member, &value) && vj_json_inside (&value, open, &inside))
+    return inside;
+  return (VjScan){ 0 };
+}
+
 static char *
-take_name (JsonObject *object, const char *member)
+take_text (VjScan object, const char *member)
+{
+  VjScan value;
+  g_autoptr (JsonNode) node = vj_json_find (object, member, &value) ? parse_piece (&value) : NULL;
+  return node != NULL && json_node_get_value_type (node) == G_TYPE_STRING ? json_node_dup_string (node)
+                                                                          : NULL;
+}
+
+static char *
+take_name (VjScan object, const char *member)
+{
+  g_autofree char *text = take_text (object, member);
+  return is_name (text) ? g_steal_pointer (&text) : NULL;
+}
+
+static char *
+copy_name (JsonObject *object, const char *member)
 {
   const char *text = vj_json_text (object, member);
   return is_name (text) ? g_strdup (text) : NULL;
 }
 
 static gboolean
-take_controller (JsonObject *metadata, VjKubernetesOwner *ret_owner)
+take_owner (JsonObject *owner, VjKubernetesOwner *ret_owner)
 {
-  JsonArray *owners = vj_json_array (metadata, "ownerReferences");
-  for (guint i = 0; owners != NULL && i < MIN (json_array_get_length (owners), OWNERS_MAX); i++)
+  *ret_owner = (VjKubernetesOwner){ .api = g_strdup (vj_json_text (owner, "apiVersion")),
+                                    .kind = copy_name (owner, "kind"),
+                                    .name = copy_name (owner, "name"),
+                                    .uid = copy_name (owner, "uid") };
+  if (ret_owner->kind != NULL && ret_owner->name != NULL && ret_owner->uid != NULL)
+    return TRUE;
+  vj_kubernetes_owner_clear (ret_owner);
+  return FALSE;
+}
+
+static gboolean
+take_controller (VjScan metadata, VjKubernetesOwner *ret_owner)
+{
+  VjScan owners = inside_of (metadata, "ownerReferences", '[');
+  VjScan element;
+  for (guint i = 0; i < OWNERS_MAX && vj_json_next_element (&owners, &element); i++)
     {
-      JsonObject *owner = vj_json_element (owners, i);
-      if (!vj_json_true (owner, "controller"))
-        continue;
-      *ret_owner = (VjKubernetesOwner){ .api = g_strdup (vj_json_text (owner, "apiVersion")),
-                                        .kind = take_name (owner, "kind"),
-                                        .name = take_name (owner, "name"),
-                                        .uid = take_name (owner, "uid") };
-      if (ret_owner->kind != NULL && ret_owner->name != NULL && ret_owner->uid != NULL)
+      g_autoptr (JsonNode) node = parse_object (&element);
+      JsonObject *owner = node != NULL ? json_node_get_object (node) : NULL;
+      if (vj_json_true (owner, "controller") && take_owner (owner, ret_owner))
         return TRUE;
-      vj_kubernetes_owner_clear (ret_owner);
     }
   return FALSE;
 }
 
-/* Of the API's mirror pod, and of the pod as kubelet itself has it, whose uid is the hash already. */
-static char *
-take_static_uid (JsonObject *metadata)
-{
-  JsonObject *annotations = vj_json_object (metadata, "annotations");
-  const char *hash = vj_json_text (annotations, "kubernetes.io/config.hash");
-  const char *mirror = vj_json_text (annotations, "kubernetes.io/config.mirror");
-  if (hash == NULL || g_strcmp0 (hash, mirror) != 0 || !are_hex (hash, STATIC_UID_LENGTH))
-    return NULL;
-  return g_strdup (hash);
-}
-
 static char **
-take_labels (JsonObject *metadata, const VjLabelRules *rules)
+take_labels (VjScan metadata, const VjLabelRules *rules)
 {
-  JsonObject *labels = vj_json_object (metadata, "labels");
+  VjScan labels = inside_of (metadata, "labels", '{');
   GPtrArray *shown = g_ptr_array_new ();
   for (guint i = 0; rules->keys != NULL && rules->keys[i] != NULL; i++)
     {
-      const char *value = vj_json_text (labels, rules->keys[i]);
+      g_autofree char *value = take_text (labels, rules->keys[i]);
       if (value == NULL || strlen (value) > NAME_MAX_LENGTH)
         continue;
       g_ptr_array_add (shown, g_strdup (rules->names[i]));
-      g_ptr_array_add (shown, g_strdup (value));
+      g_ptr_array_add (shown, g_steal_pointer (&value));
     }
   g_ptr_array_add (shown, NULL);
   return (char **)g_ptr_array_free (shown, FALSE);
@@ -149,22 +187,26 @@ add_container (GPtrArray *containers, JsonObject *status, const char *full_id)
 }
 
 static void
-add_containers (GPtrArray *containers, JsonArray *statuses)
+add_containers (GPtrArray *containers, VjScan status, const char *member)
 {
-  for (guint i = 0; statuses != NULL && i < MIN (json_array_get_length (statuses), CONTAINERS_MAX); i++)
+  VjScan statuses = inside_of (status, member, '[');
+  VjScan element;
+  for (guint i = 0; i < CONTAINERS_MAX && vj_json_next_element (&statuses, &element); i++)
     {
-      JsonObject *status = vj_json_element (statuses, i);
-      JsonObject *last = vj_json_object (vj_json_object (status, "lastState"), "terminated");
-      add_container (containers, status, vj_json_text (status, "containerID"));
-      add_container (containers, status, vj_json_text (last, "containerID"));
+      g_autoptr (JsonNode) node = parse_object (&element);
+      JsonObject *one = node != NULL ? json_node_get_object (node) : NULL;
+      JsonObject *last = vj_json_object (vj_json_object (one, "lastState"), "terminated");
+      add_container (containers, one, vj_json_text (one, "containerID"));
+      add_container (containers, one, vj_json_text (last, "containerID"));
     }
 }
 
+/* document: its inside. */
 static VjKubernetesPod *
-take_pod (JsonObject *document, const VjLabelRules *labels)
+take_pod (VjScan document, const VjLabelRules *labels)
 {
-  JsonObject *metadata = vj_json_object (document, "metadata");
-  JsonObject *status = vj_json_object (document, "status");
+  VjScan metadata = inside_of (document, "metadata", '{');
+  VjScan status = inside_of (document, "status", '{');
   g_autoptr (VjKubernetesPod) pod = g_new0 (VjKubernetesPod, 1);
   pod->containers = g_ptr_array_new_with_free_func (container_free);
   pod->uid = take_name (metadata, "uid");
@@ -172,40 +214,26 @@ take_pod (JsonObject *document, const VjLabelRules *labels)
   pod->name = take_name (metadata, "name");
   if (pod->uid == NULL || pod->namespace_ == NULL || pod->name == NULL)
     return NULL;
-  pod->static_uid = take_static_uid (metadata);
   if (take_controller (metadata, &pod->owner) && strcmp (pod->owner.kind, "Node") == 0)
     vj_kubernetes_owner_clear (&pod->owner);
   pod->labels = take_labels (metadata, labels);
-  add_containers (pod->containers, vj_json_array (status, "initContainerStatuses"));
-  add_containers (pod->containers, vj_json_array (status, "containerStatuses"));
-  add_containers (pod->containers, vj_json_array (status, "ephemeralContainerStatuses"));
+  add_containers (pod->containers, status, "initContainerStatuses");
+  add_containers (pod->containers, status, "containerStatuses");
+  add_containers (pod->containers, status, "ephemeralContainerStatuses");
   return g_steal_pointer (&pod);
 }
 
 /* --- documents --- */
 
-static JsonNode *
-parse_object (const VjScan *text)
-{
-  g_autoptr (JsonNode) root = vj_json_parse (text->at, vj_scan_left (text));
-  return root != NULL && JSON_NODE_HOLDS_OBJECT (root) ? g_steal_pointer (&root) : NULL;
-}
-
-static char *
-take_version (JsonObject *document)
-{
-  const char *version = vj_json_text (vj_json_object (document, "metadata"), "resourceVersion");
-  return is_name (version) ? g_strdup (version) : NULL;
-}
-
 static void
 take_items (VjScan items, const VjLabelRules *labels, VjKubernetesTakePod take, gpointer user_data)
 {
   VjScan item;
+  VjScan inside;
   while (vj_json_next_element (&items, &item))
     {
-      g_autoptr (JsonNode) root = parse_object (&item);
-      g_autoptr (VjKubernetesPod) pod = root != NULL ? take_pod (json_node_get_object (root), labels) : NULL;
+      g_autoptr (VjKubernetesPod) pod =
+          vj_json_inside (&item, '{', &inside) ? take_pod (inside, labels) : NULL;
       if (pod != NULL)
         take (pod, user_data);
     }
@@ -224,18 +252,23 @@ vj_kubernetes_list_parse (const char *text, gsize length, const VjLabelRules *la
   if (!vj_json_inside (&value, '[', &items) && g_strstr_len (value.at, 4, "null") != value.at)
     return FALSE;
   take_items (items, labels, take, user_data);
-  *ret_version = NULL;
-  if (!vj_json_find (document, "metadata", &value))
-    return TRUE;
-  g_autoptr (JsonNode) metadata = parse_object (&value);
-  const char *version =
-      metadata != NULL ? vj_json_text (json_node_get_object (metadata), "resourceVersion") : NULL;
-  *ret_version = is_name (version) ? g_strdup (version) : NULL;
+  *ret_version = take_name (inside_of (document, "metadata", '{'), "resourceVersion");
   return TRUE;
 }
 
+static void
+take_error (const VjScan *text, VjKubernetesEvent *ret_event)
+{
+  g_autoptr (JsonNode) node = parse_object (text);
+  JsonObject *status = node != NULL ? json_node_get_object (node) : NULL;
+  ret_event->code = vj_json_count (status, "code");
+  ret_event->message = g_strdup (vj_json_text (status, "message"));
+}
+
+/* object: with its braces; inside: without. */
 static gboolean
-take_event (const char *type, JsonObject *object, const VjLabelRules *labels, VjKubernetesEvent *ret_event)
+take_event (const char *type, const VjScan *object, VjScan inside, const VjLabelRules *labels,
+            VjKubernetesEvent *ret_event)
 {
   static const struct
   {
@@ -252,14 +285,11 @@ take_event (const char *type, JsonObject *object, const VjLabelRules *labels, Vj
         continue;
       ret_event->type = known[i].type;
       if (known[i].type == VJ_KUBERNETES_POD)
-        ret_event->pod = take_pod (object, labels);
-      if (known[i].type != VJ_KUBERNETES_ERROR)
-        ret_event->version = take_version (object);
+        ret_event->pod = take_pod (inside, labels);
+      if (known[i].type == VJ_KUBERNETES_ERROR)
+        take_error (object, ret_event);
       else
-        {
-          ret_event->code = vj_json_count (object, "code");
-          ret_event->message = g_strdup (vj_json_text (object, "message"));
-        }
+        ret_event->version = take_name (inside_of (inside, "metadata", '{'), "resourceVersion");
       return TRUE;
     }
   return FALSE;
@@ -270,21 +300,28 @@ vj_kubernetes_event_parse (const char *line, gsize length, const VjLabelRules *l
                            VjKubernetesEvent *ret_event)
 {
   VjScan scan = vj_scan_init (line, length);
-  g_autoptr (JsonNode) root = parse_object (&scan);
-  JsonObject *event = root != NULL ? json_node_get_object (root) : NULL;
-  JsonObject *object = vj_json_object (event, "object");
+  VjScan event;
+  VjScan object;
+  VjScan inside;
   *ret_event = (VjKubernetesEvent){ 0 };
-  return object != NULL && take_event (vj_json_text (event, "type"), object, labels, ret_event);
+  if (!vj_json_inside (&scan, '{', &event) || !vj_json_find (event, "object", &object)
+      || !vj_json_inside (&object, '{', &inside))
+    return FALSE;
+  g_autofree char *type = take_text (event, "type");
+  return take_event (type, &object, inside, labels, ret_event);
 }
 
 gboolean
 vj_kubernetes_owner_parse (const char *text, gsize length, const char *uid, VjKubernetesOwner *ret_owner)
 {
   VjScan scan = vj_scan_init (text, length);
-  g_autoptr (JsonNode) root = parse_object (&scan);
-  JsonObject *metadata = root != NULL ? vj_json_object (json_node_get_object (root), "metadata") : NULL;
+  VjScan document;
   *ret_owner = (VjKubernetesOwner){ 0 };
-  if (g_strcmp0 (vj_json_text (metadata, "uid"), uid) != 0)
+  if (!vj_json_inside (&scan, '{', &document))
+    return FALSE;
+  VjScan metadata = inside_of (document, "metadata", '{');
+  g_autofree char *of = take_text (metadata, "uid");
+  if (g_strcmp0 (of, uid) != 0)
     return FALSE;
   take_controller (metadata, ret_owner);
   return TRUE;

@@ -29,9 +29,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjKubernetesOwner, vj_kubernetes_owner_clear)
 typedef struct
 {
   char *uid;
-  /* Of a static pod the UID that its control group has: the hash of its manifest, which is in an annotation of the mirror pod
-   * (kubernetes.io/config.hash), whose own UID is another. Anybody who may make pods may claim it. */
-  char *static_uid;
   char *namespace_;
   char *name;
   VjKubernetesOwner owner; /* kind is NULL: none; a static pod's node is none */
