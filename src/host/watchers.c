@@ -157,20 +157,6 @@ on_note (const char *manager, const char *event, const char *subject, gpointer u
 
 /* --- opening --- */
 
-static GPtrArray *
-accepted_executables (const VjConfig *config)
-{
-  GPtrArray *patterns = g_ptr_array_new_with_free_func (g_free);
-  for (guint i = 0; config->qemu_executables[i] != NULL; i++)
-    {
-      g_ptr_array_add (patterns, g_strdup (config->qemu_executables[i]));
-      /* as the kernel names one that was replaced while it ran */
-      g_ptr_array_add (patterns, g_strconcat (config->qemu_executables[i], " (deleted)", NULL));
-    }
-  g_ptr_array_add (patterns, NULL);
-  return patterns;
-}
-
 /* Proxmox VE runs its machines as root; whom plain QEMU belongs to is anybody's guess. */
 static VjQemuWatch *
 open_qemu (VjWatchers *watchers, VjPoll *poll, Teller *teller, gboolean proxmox)
@@ -178,7 +164,6 @@ open_qemu (VjWatchers *watchers, VjPoll *poll, Teller *teller, gboolean proxmox)
   static const guint root[] = { 0 };
   const VjConfig *config = watchers->config;
   const GArray *uids = config->qemu_uids;
-  g_autoptr (GPtrArray) executables = accepted_executables (config);
   g_autofree char *guest_socket = g_build_filename (config->roots.runtime_dir, VJ_GUEST_SOCKET, NULL);
   g_autoptr (GError) error = NULL;
   VjQemuWatchOptions options = { .proxmox = proxmox,
@@ -186,7 +171,7 @@ open_qemu (VjWatchers *watchers, VjPoll *poll, Teller *teller, gboolean proxmox)
                                  .rundir = config->proxmox_rundir,
                                  .pve_dir = config->pve_dir,
                                  .guest_socket = guest_socket,
-                                 .executables = (const char *const *)executables->pdata };
+                                 .executables = (const char *const *)config->qemu_executables };
   if (uids != NULL && uids->len > 0)
     {
       options.uids = (const guint *)(gpointer)uids->data;

@@ -6,6 +6,7 @@
 #include "host/qemu/pidfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,11 +31,19 @@ matches (const VjQemuRules *rules, const char *executable)
 }
 
 static gboolean
+is_trusted_user (guint uid)
+{
+  return uid == 0 || uid == geteuid ();
+}
+
+/* Without asking the file system, which may be one that the owner of the process answers for. */
+static gboolean
 is_trusted_file (const char *path)
 {
-  struct stat status;
+  struct statx status;
 
-  return stat (path, &status) == 0 && (status.st_uid == 0 || status.st_uid == geteuid ());
+  return statx (AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_UID, &status) == 0
+         && (status.stx_mask & STATX_UID) != 0 && is_trusted_user (status.stx_uid);
 }
 
 VjQemuAnswer
@@ -47,6 +56,9 @@ vj_qemu_executable_is_accepted (const VjQemuRules *rules, int pid)
   if (length < 0)
     return errno == EACCES || errno == EPERM ? VJ_QEMU_UNKNOWN : VJ_QEMU_NO;
   executable[length] = '\0';
+  /* patterns are matched by characters */
+  if (!g_utf8_validate (executable, length, NULL))
+    return VJ_QEMU_NO;
   if (g_str_has_suffix (executable, DELETED))
     executable[(gsize)length - strlen (DELETED)] = '\0';
   return matches (rules, executable) && is_trusted_file (link) ? VJ_QEMU_YES : VJ_QEMU_NO;
@@ -61,8 +73,9 @@ has_uid (const VjQemuRules *rules, guint uid)
   return rules->uids == NULL;
 }
 
+/* *ret_trusted: somebody has named the owner, or nobody needs to. */
 static gboolean
-owner_is_accepted (const VjQemuRules *rules, int pid)
+owner_is_accepted (const VjQemuRules *rules, int pid, gboolean *ret_trusted)
 {
   g_autofree char *relative = g_strdup_printf ("%d/status", pid);
   gsize length = 0;
@@ -70,8 +83,10 @@ owner_is_accepted (const VjQemuRules *rules, int pid)
   guint real = 0;
   guint effective = 0;
 
-  return text != NULL && vj_procfs_parse_uids (text, length, &real, &effective) && has_uid (rules, real)
-         && has_uid (rules, effective);
+  if (text == NULL || !vj_procfs_parse_uids (text, length, &real, &effective))
+    return FALSE;
+  *ret_trusted = rules->uids != NULL || (is_trusted_user (real) && is_trusted_user (effective));
+  return has_uid (rules, real) && has_uid (rules, effective);
 }
 
 /* The kernel hands arguments out a page at a time. */
@@ -121,17 +136,26 @@ has_manager (const VjQemuRules *rules, VjQemuProcess *qemu)
   return qemu->proxmox;
 }
 
-/* By whatever path: there are links such as that from var to the root. */
+/* By name alone: nothing that the path leads to is looked at. */
 static gboolean
 is_guest_socket (const VjQemuRules *rules, const char *path)
 {
-  struct stat one;
-  struct stat other;
+  g_autofree char *one = g_canonicalize_filename (path, "/");
+  g_autofree char *other = g_canonicalize_filename (rules->guest_socket, "/");
 
-  if (g_str_equal (path, rules->guest_socket))
-    return TRUE;
-  return stat (path, &one) == 0 && stat (rules->guest_socket, &other) == 0 && one.st_dev == other.st_dev
-         && one.st_ino == other.st_ino;
+  return g_str_equal (one, other);
+}
+
+/* A socket that anybody may name could be another machine's, or stand where the way to it never ends. */
+static void
+judge_channel (const VjQemuRules *rules, gboolean is_trusted, VjQemuProcess *qemu)
+{
+  VjQemuArgv *argv = &qemu->argv;
+
+  qemu->connects =
+      argv->channel_path != NULL && !argv->channel_listens && is_guest_socket (rules, argv->channel_path);
+  if (!is_trusted && !qemu->proxmox)
+    g_clear_pointer (&argv->channel_path, g_free);
 }
 
 /* The process is held first and found alive last, so that nothing read in between was another's. */
@@ -139,9 +163,10 @@ VjQemuAnswer
 vj_qemu_process_open (const VjQemuRules *rules, int pid, VjQemuProcess **ret_qemu)
 {
   g_autoptr (VjQemuProcess) qemu = g_new0 (VjQemuProcess, 1);
+  gboolean is_trusted = FALSE;
 
   qemu->process = vj_process_open (rules->procfs, pid, NULL);
-  if (qemu->process == NULL || !owner_is_accepted (rules, pid))
+  if (qemu->process == NULL || !owner_is_accepted (rules, pid, &is_trusted))
     return VJ_QEMU_NO;
   const VjQemuAnswer answer = vj_qemu_executable_is_accepted (rules, pid);
   if (answer != VJ_QEMU_YES)
@@ -149,8 +174,7 @@ vj_qemu_process_open (const VjQemuRules *rules, int pid, VjQemuProcess **ret_qem
   if (!read_argv (rules, pid, &qemu->argv) || !has_manager (rules, qemu)
       || !vj_process_is_alive (qemu->process))
     return VJ_QEMU_NO;
-  qemu->connects = qemu->argv.channel_path != NULL && !qemu->argv.channel_listens
-                   && is_guest_socket (rules, qemu->argv.channel_path);
+  judge_channel (rules, is_trusted, qemu);
   *ret_qemu = g_steal_pointer (&qemu);
   return VJ_QEMU_YES;
 }

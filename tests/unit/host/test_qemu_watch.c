@@ -388,6 +388,7 @@ impostors_are_not_seen (void **state)
   Fixture *fixture = *state;
   g_autofree char *strange = install (fixture, "other/qemu-system-x86_64");
   g_autofree char *longer = install (fixture, "bin/not-qemu-system-x86_64");
+  g_autofree char *bytes = install (fixture, "bin/qemu-system-\xf7???rm"); /* no character of UTF-8 */
   g_autofree char *one = pid_file (fixture, "1");
   g_autofree char *two = pid_file (fixture, "2");
   g_autofree char *line = g_strdup_printf ("%s -id 1 -pidfile %s", fixture->qemu, one);
@@ -401,6 +402,7 @@ impostors_are_not_seen (void **state)
   start_as (fixture, 0, "/bin/sh", (const char *const[]){ "/usr/bin/kvm", "-c", shell, NULL });
   pretend (fixture, 0, strange, "3");
   pretend (fixture, 0, longer, "4");
+  pretend (fixture, 0, bytes, "9");
   expect_no_other (fixture);
   /* without a pid file; with that of another VMID; with a VMID that is none */
   g_autofree char *six = pid_file (fixture, "6");

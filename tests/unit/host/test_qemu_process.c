@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/qemu/qemu_process.h"
+
+#include "tempdir.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The rest is tested with the watch (test_qemu_watch.c). */
+
+#define STRANGER 12345
+#define SOCKET   "/run/vj/guest.sock"
+
+/* Runs the program that stands for QEMU with a port whose socket is options. When it is ready, its pid. */
+static int
+start (guint uid, const char *program, const char *options)
+{
+  g_autofree char *chardev = g_strdup_printf ("socket,id=c,%s", options);
+  const char *const arguments[] = {
+    "qemu", "-chardev", chardev, "-device", "virtserialport,chardev=c,name=org.virtjoule.energy.0", NULL
+  };
+  int ready[2];
+  char byte;
+
+  assert_int_equal (pipe (ready), 0);
+  const int pid = fork ();
+  if (pid == 0)
+    {
+      dup2 (ready[1], STDOUT_FILENO);
+      close (ready[0]);
+      close (ready[1]);
+      if (setresuid (uid, uid, uid) == 0)
+        execv (program, (char **)arguments);
+      _exit (127);
+    }
+  close (ready[1]);
+  assert_int_equal (read (ready[0], &byte, 1), 1);
+  close (ready[0]);
+  return pid;
+}
+
+static VjQemuProcess *
+open_one (guint uid, const char *options, const VjQemuRules *rules)
+{
+  VjQemuProcess *qemu = NULL;
+  const int pid = start (uid, rules->executables[0], options);
+
+  assert_int_equal (vj_qemu_process_open (rules, pid, &qemu), VJ_QEMU_YES);
+  kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+  return qemu;
+}
+
+/* A copy that everybody may run, in a directory of the test's. */
+static char *
+install (const char *root)
+{
+  g_autofree char *program = NULL;
+  gsize length = 0;
+  char *path = g_build_filename (root, "qemu", NULL);
+
+  assert_int_equal (chmod (root, 0755), 0);
+  assert_true (g_file_get_contents (FAKE_QEMU, &program, &length, NULL));
+  assert_true (
+      g_file_set_contents_full (path, program, (gssize)length, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+  return path;
+}
+
+/* It is known by its name: nothing is looked at that somebody else may have put in the way. */
+static void
+names_of_the_guest_socket (void **state)
+{
+  static const struct
+  {
+    const char *guest_socket;
+    const char *options;
+    gboolean connects;
+  } cases[] = {
+    { SOCKET, "path=" SOCKET ",reconnect=2", TRUE },
+    { SOCKET, "path=/run//vj/./x/../guest.sock", TRUE },
+    { "/run/vj//guest.sock", "path=" SOCKET, TRUE },
+    { SOCKET, "path=" SOCKET "2", FALSE },
+    { SOCKET, "path=" SOCKET ",server=on", FALSE },
+    { SOCKET, "path=run/vj/guest.sock", FALSE },
+    { "/dev/null", "path=/proc/self/root/dev/null", FALSE },
+  };
+  g_autofree char *program = install (*state);
+  const char *const executables[] = { program, NULL };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const VjQemuRules rules = {
+        .procfs = "/proc", .plain = TRUE, .guest_socket = cases[i].guest_socket, .executables = executables
+      };
+      g_autoptr (VjQemuProcess) qemu = open_one (getuid (), cases[i].options, &rules);
+
+      assert_int_equal (qemu->connects, cases[i].connects);
+    }
+}
+
+/* Where anybody may run QEMU, no socket that a command line names is connected to, but for root's. */
+static void
+sockets_of_anybody (void **state)
+{
+  static const guint named = STRANGER;
+  static const struct
+  {
+    guint uid;
+    const guint *uids;
+    const char *path;
+  } cases[] = {
+    { STRANGER, NULL, NULL },
+    { STRANGER, &named, "/x/y" },
+    { 0, NULL, "/x/y" },
+  };
+  g_autofree char *program = install (*state);
+  const char *const executables[] = { program, NULL };
+
+  if (getuid () != 0)
+    skip ();
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const VjQemuRules rules = { .procfs = "/proc",
+                                  .plain = TRUE,
+                                  .guest_socket = SOCKET,
+                                  .executables = executables,
+                                  .uids = cases[i].uids,
+                                  .n_uids = cases[i].uids != NULL };
+      g_autoptr (VjQemuProcess) listens = open_one (cases[i].uid, "path=/x/y,server=on,wait=off", &rules);
+      g_autoptr (VjQemuProcess) connects = open_one (cases[i].uid, "path=" SOCKET, &rules);
+
+      assert_true (listens->argv.channel_listens);
+      assert_int_equal (g_strcmp0 (listens->argv.channel_path, cases[i].path), 0);
+      assert_true (connects->connects);
+    }
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    tempdir_unit_test (names_of_the_guest_socket),
+    tempdir_unit_test (sockets_of_anybody),
+  };
+
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
