@@ -9,6 +9,9 @@
 #include "host/notes.h"
 #include "host/qemu/qemu_watch.h"
 
+#define QEMU_RESCAN_S   10
+#define QEMU_DEADLINE_S 30
+
 /* One of those who tell. */
 typedef struct
 {
@@ -171,6 +174,8 @@ open_qemu (VjWatchers *watchers, VjPoll *poll, Teller *teller, gboolean proxmox)
                                  .rundir = config->proxmox_rundir,
                                  .pve_dir = config->pve_dir,
                                  .guest_socket = guest_socket,
+                                 .rescan_s = QEMU_RESCAN_S,
+                                 .deadline_s = QEMU_DEADLINE_S,
                                  .executables = (const char *const *)config->qemu_executables };
   if (uids != NULL && uids->len > 0)
     {

@@ -49,9 +49,11 @@ look_at_pid (VjQemuScan *scan, int pid)
 {
   VjQemuProcess *qemu = NULL;
 
-  if (!g_hash_table_add (scan->known, GINT_TO_POINTER (pid)))
+  if (g_atomic_int_get (&scan->give_up) || !g_hash_table_add (scan->known, GINT_TO_POINTER (pid)))
     return;
+  g_atomic_int_set (&scan->at_pid, pid);
   const VjQemuAnswer answer = vj_qemu_process_open (scan->rules, pid, &qemu);
+  g_atomic_int_set (&scan->at_pid, 0);
   if (answer == VJ_QEMU_YES)
     g_ptr_array_add (scan->found, qemu);
   else if (answer == VJ_QEMU_UNKNOWN)

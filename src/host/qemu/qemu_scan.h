@@ -12,6 +12,9 @@ typedef struct
   GHashTable *pids;  /* set of GINT_TO_POINTER () */
   GHashTable *known; /* the same: no look at these */
 
+  gint at_pid;  /* atomic: the process it looks at just now; 0: at none */
+  gint give_up; /* atomic: another thread wants no more of it */
+
   GPtrArray *found; /* VjQemuProcess, the oldest first */
   int unknown_pid;  /* one that was asked for by its pid file or by its pid, and cannot be judged; 0: none */
 } VjQemuScan;

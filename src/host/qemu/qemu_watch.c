@@ -2,21 +2,18 @@
 #include "host/qemu/qemu_watch.h"
 
 #include "common/clock.h"
-#include "common/file.h"
 #include "common/units.h"
 #include "host/qemu/pidfile_watch.h"
-#include "host/qemu/proxmox_conf.h"
+#include "host/qemu/proxmox_names.h"
 #include "host/qemu/qemu_scan.h"
 
 #include <gio/gio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#define RESCAN_S 10
 /* From one look to the next: whoever can make it look cannot make it do nothing else. */
 #define SCAN_GAP_US    (200 * VJ_US_PER_MS)
 #define POKED_PIDS_MAX 1024
-#define CONF_MAX       (1024 * 1024UL)
 
 typedef struct
 {
@@ -40,17 +37,23 @@ struct VjQemuWatch
   VjPidfileWatch *pid_files; /* NULL: not Proxmox's */
 
   VjQemuScan *next; /* what the next look is asked; NULL: nothing */
-  gboolean scanning;
+  VjQemuScan *scan; /* the look that is under way, a worker's; NULL: none */
+  GHashTable *held; /* looks that were given up and still last, workers' -> pid, which is why */
   gboolean reading_confs;
   gboolean listed;
-  gboolean complained;
+  gboolean told_unknown; /* complaints */
+  gboolean told_held;
+  gboolean told_held_max;
   guint64 scanned_us; /* when the last look began */
+  guint deadline_s;
+  guint deadline_source;
   guint scan_source;
   guint rescan_source;
   guint references; /* one of its owner's, one of each worker's */
 };
 
 static void schedule (VjQemuWatch *watch);
+static void look_at_all (VjQemuWatch *watch);
 
 /* --- what it knows --- */
 
@@ -68,11 +71,9 @@ machine_free (gpointer data)
 static char *
 machine_name (const Machine *machine)
 {
-  const VjQemuArgv *argv = &machine->qemu->argv;
+  const char *name = machine->conf.name != NULL ? machine->conf.name : machine->qemu->argv.name;
 
-  if (machine->conf.name != NULL)
-    return g_strdup (machine->conf.name);
-  return argv->name != NULL ? g_strdup (argv->name) : g_strdup (machine->id);
+  return g_strdup (name != NULL ? name : machine->id);
 }
 
 /* Whether its vCPUs are stopped only its monitor knows, which is its manager's alone. */
@@ -198,55 +199,15 @@ start_worker (VjQemuWatch *watch, GTaskThreadFunc func, gpointer data, GDestroyN
   g_task_run_in_thread (task, func);
 }
 
-typedef struct
-{
-  guint vmid;
-  gboolean is_read;
-  VjProxmoxConf conf;
-} Conf;
-
-typedef struct
-{
-  const char *pve_dir;
-  GArray *confs; /* Conf */
-} Confs;
-
-static void
-conf_clear (gpointer data)
-{
-  vj_proxmox_conf_clear (&((Conf *)data)->conf);
-}
-
-static void
-confs_free (gpointer data)
-{
-  Confs *confs = data;
-
-  g_array_unref (confs->confs);
-  g_free (confs);
-}
-
 static void
 read_confs (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
 {
-  const Confs *confs = task_data;
-
-  for (guint i = 0; i < confs->confs->len; i++)
-    {
-      Conf *conf = &g_array_index (confs->confs, Conf, i);
-      g_autofree char *relative = g_strdup_printf ("qemu-server/%u.conf", conf->vmid);
-      gsize length = 0;
-      g_autofree char *text = vj_file_read (confs->pve_dir, relative, CONF_MAX, &length, NULL);
-
-      conf->is_read = text != NULL;
-      if (conf->is_read)
-        vj_proxmox_conf_parse (text, length, &conf->conf);
-    }
+  vj_proxmox_names_read (task_data);
   g_task_return_boolean (task, TRUE);
 }
 
 static void
-apply_conf (VjQemuWatch *watch, Conf *conf)
+apply_conf (VjQemuWatch *watch, VjProxmoxNamesEntry *conf)
 {
   char id[VJ_DOMAIN_ID_SIZE];
   Machine *machine;
@@ -268,11 +229,11 @@ static void
 on_confs_read (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   VjQemuWatch *watch = user_data;
-  const Confs *confs = g_task_get_task_data (G_TASK (result));
+  const VjProxmoxNames *names = g_task_get_task_data (G_TASK (result));
 
   watch->reading_confs = FALSE;
-  for (guint i = 0; i < confs->confs->len && !is_closed (watch); i++)
-    apply_conf (watch, &g_array_index (confs->confs, Conf, i));
+  for (guint i = 0; i < names->entries->len && !is_closed (watch); i++)
+    apply_conf (watch, &g_array_index (names->entries, VjProxmoxNamesEntry, i));
   unref (watch);
 }
 
@@ -280,40 +241,33 @@ on_confs_read (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 start_reading_confs (VjQemuWatch *watch)
 {
-  Confs *confs;
+  VjProxmoxNames *names;
   GHashTableIter iter;
   gpointer value;
 
   if (watch->reading_confs || watch->rules.rundir == NULL || watch->pve_dir == NULL)
     return;
-  confs = g_new0 (Confs, 1);
-  confs->pve_dir = watch->pve_dir;
-  confs->confs = g_array_new (FALSE, TRUE, sizeof (Conf));
-  g_array_set_clear_func (confs->confs, conf_clear);
+  names = vj_proxmox_names_new (watch->pve_dir);
   g_hash_table_iter_init (&iter, watch->by_pid);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       const VjQemuProcess *qemu = ((Machine *)value)->qemu;
-      const Conf conf = { .vmid = qemu->argv.vmid };
 
       if (qemu->proxmox)
-        g_array_append_val (confs->confs, conf);
+        vj_proxmox_names_ask (names, qemu->argv.vmid);
     }
   watch->reading_confs = TRUE;
-  start_worker (watch, read_confs, confs, confs_free, on_confs_read);
+  start_worker (watch, read_confs, names, (GDestroyNotify)vj_proxmox_names_free, on_confs_read);
 }
 
+/* Takes message. Each kind of complaint is told once. */
 static void
-complain (VjQemuWatch *watch, int pid)
+complain (VjQemuWatch *watch, gboolean *told, char *message)
 {
-  g_autofree char *message = g_strdup_printf (
-      "cannot tell whether process %d is a virtual machine: its executable may not be asked for; "
-      "give virtjouled CAP_SYS_PTRACE, or run it as root",
-      pid);
-
-  if (!watch->complained)
+  if (!*told)
     watch->listener->connection (FALSE, message, watch->user_data);
-  watch->complained = TRUE;
+  *told = TRUE;
+  g_free (message);
 }
 
 static void
@@ -325,7 +279,7 @@ report_listed (VjQemuWatch *watch)
       watch->rules.plain ? "no manager" : "");
 
   watch->listed = TRUE;
-  if (!watch->complained)
+  if (!watch->told_unknown && !watch->told_held)
     watch->listener->connection (TRUE, message, watch->user_data);
   watch->listener->listed (watch->user_data);
 }
@@ -342,11 +296,16 @@ apply_scan (VjQemuWatch *watch, VjQemuScan *scan)
 {
   const gboolean found_any = scan->found->len > 0;
 
-  watch->scanning = FALSE;
+  watch->scan = NULL;
+  g_clear_handle_id (&watch->deadline_source, g_source_remove);
   while (scan->found->len > 0)
     add (watch, g_ptr_array_steal_index (scan->found, 0));
   if (scan->unknown_pid != 0)
-    complain (watch, scan->unknown_pid);
+    complain (
+        watch, &watch->told_unknown,
+        g_strdup_printf ("cannot tell whether process %d is a virtual machine: its executable may not be "
+                         "asked for; give virtjouled CAP_SYS_PTRACE, or run it as root",
+                         scan->unknown_pid));
   if (!watch->listed)
     report_listed (watch);
   if (found_any || scan->all)
@@ -358,10 +317,38 @@ static void
 on_scanned (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   VjQemuWatch *watch = user_data;
+  VjQemuScan *scan = g_task_get_task_data (G_TASK (result));
 
-  if (!is_closed (watch))
-    apply_scan (watch, g_task_get_task_data (G_TASK (result)));
+  if (!is_closed (watch) && !g_hash_table_remove (watch->held, scan))
+    apply_scan (watch, scan);
+  else if (!is_closed (watch))
+    look_at_all (watch);
   unref (watch);
+}
+
+/* Who reads a process's arguments waits for whatever keeps its memory: that can be for ever. */
+static gboolean
+on_deadline (gpointer data)
+{
+  VjQemuWatch *watch = data;
+  VjQemuScan *scan = watch->scan;
+  const int pid = g_atomic_int_get (&scan->at_pid);
+
+  if (pid == 0)
+    return G_SOURCE_CONTINUE;
+  g_atomic_int_set (&scan->give_up, TRUE);
+  g_hash_table_insert (watch->held, g_steal_pointer (&watch->scan), GINT_TO_POINTER (pid));
+  complain (
+      watch, &watch->told_held,
+      g_strdup_printf ("the arguments of process %d cannot be read: it is passed over until they can", pid));
+  if (g_hash_table_size (watch->held) >= VJ_QEMU_WATCH_HELD_MAX)
+    complain (
+        watch, &watch->told_held_max,
+        g_strdup ("no other QEMU is looked for until the arguments of one such process can be read: end "
+                  "them, and name in qemu-users who may run virtual machines"));
+  watch->deadline_source = 0;
+  look_at_all (watch);
+  return G_SOURCE_REMOVE;
 }
 
 static gboolean
@@ -373,10 +360,14 @@ on_scan_due (gpointer data)
   gpointer pid;
 
   watch->scan_source = 0;
-  watch->scanning = TRUE;
+  watch->scan = scan;
   watch->scanned_us = vj_clock_monotonic_us ();
+  watch->deadline_source = g_timeout_add_seconds (watch->deadline_s, on_deadline, watch);
   g_hash_table_iter_init (&iter, watch->by_pid);
   while (g_hash_table_iter_next (&iter, &pid, NULL))
+    g_hash_table_add (scan->known, pid);
+  g_hash_table_iter_init (&iter, watch->held);
+  while (g_hash_table_iter_next (&iter, NULL, &pid))
     g_hash_table_add (scan->known, pid);
   start_worker (watch, run_scan, scan, (GDestroyNotify)vj_qemu_scan_free, on_scanned);
   return G_SOURCE_REMOVE;
@@ -387,11 +378,12 @@ static void
 schedule (VjQemuWatch *watch)
 {
   const guint64 now_us = vj_clock_monotonic_us ();
-  const guint64 due_us = watch->scanned_us + SCAN_GAP_US;
+  const guint64 due_us = watch->scanned_us != 0 ? watch->scanned_us + SCAN_GAP_US : 0;
+  const guint64 wait_us = due_us - MIN (due_us, now_us);
 
-  if (watch->next == NULL || watch->scanning || watch->scan_source != 0)
+  if (watch->next == NULL || watch->scan != NULL || watch->scan_source != 0
+      || g_hash_table_size (watch->held) >= VJ_QEMU_WATCH_HELD_MAX)
     return;
-  const guint64 wait_us = watch->scanned_us != 0 && due_us > now_us ? due_us - now_us : 0;
   watch->scan_source = g_timeout_add ((guint)(wait_us / VJ_US_PER_MS), on_scan_due, watch);
 }
 
@@ -450,6 +442,7 @@ copy_options (const VjQemuWatchOptions *options, const VjRoots *roots)
   rules->uids = g_memdup2 (options->uids, options->n_uids * sizeof *options->uids);
   rules->n_uids = options->n_uids;
   watch->pve_dir = g_strdup (options->pve_dir);
+  watch->deadline_s = options->deadline_s;
   return watch;
 }
 
@@ -465,11 +458,12 @@ vj_qemu_watch_new (const VjQemuWatchOptions *options, const VjRoots *roots, VjPo
   watch->references = 1;
   watch->by_pid = g_hash_table_new_full (NULL, NULL, NULL, machine_free);
   watch->by_id = g_hash_table_new (g_str_hash, g_str_equal);
+  watch->held = g_hash_table_new (NULL, NULL);
   if (watch->rules.rundir != NULL)
     watch->pid_files = vj_pidfile_watch_new (poll, watch->rules.rundir, on_pid_file, watch, error);
   if (watch->rules.rundir != NULL && watch->pid_files == NULL)
     return NULL;
-  watch->rescan_source = g_timeout_add_seconds (RESCAN_S, on_rescan, watch);
+  watch->rescan_source = g_timeout_add_seconds (options->rescan_s, on_rescan, watch);
   look_at_all (watch);
   return g_steal_pointer (&watch);
 }
@@ -479,12 +473,14 @@ vj_qemu_watch_free (VjQemuWatch *watch)
 {
   if (watch == NULL)
     return;
+  g_clear_handle_id (&watch->deadline_source, g_source_remove);
   g_clear_handle_id (&watch->scan_source, g_source_remove);
   g_clear_handle_id (&watch->rescan_source, g_source_remove);
   g_clear_pointer (&watch->pid_files, vj_pidfile_watch_free);
   g_clear_pointer (&watch->next, vj_qemu_scan_free);
   g_clear_pointer (&watch->by_id, g_hash_table_unref);
   g_clear_pointer (&watch->by_pid, g_hash_table_unref);
+  g_clear_pointer (&watch->held, g_hash_table_unref);
   unref (watch);
 }
 

@@ -22,7 +22,13 @@ typedef struct
       *executables;  /* accepted targets of /proc/PID/exe: patterns of g_pattern_match_simple () */
   const guint *uids; /* accepted owners; NULL: any */
   guint n_uids;
+  guint rescan_s;   /* from one look at everything to the next */
+  guint deadline_s; /* for one look; then a process that makes it wait is passed over */
 } VjQemuWatchOptions;
+
+/* So many processes can each keep a thread waiting for their arguments, and are passed over meanwhile. Then no others are
+ * looked for until one lets go. */
+#define VJ_QEMU_WATCH_HELD_MAX 4
 
 /* Of roots, procfs is used. Everything is copied but poll and listener, which are borrowed. */
 VjQemuWatch *vj_qemu_watch_new (const VjQemuWatchOptions *options, const VjRoots *roots, VjPoll *poll,

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #define DEADLINE_S 60
+#define NEVER_S    86400 /* no look but those that events ask for */
 #define UUID       "3f2a9e9c-71d4-4a0e-9c1b-0d8c5b1e7a11"
 #define STRANGER   12345 /* a user who is not accepted */
 #define CHANNEL                                                                                              \
@@ -202,22 +203,28 @@ start_vm (Fixture *fixture, const char *vmid, const char *name)
                                     "type=1,uuid=" UUID, "-smp", "2", CHANNEL));
 }
 
+/* As options say, and for the rest as it is nearly always here. */
 static void
-watch (Fixture *fixture, gboolean proxmox, gboolean plain)
+watch_with (Fixture *fixture, const char *procfs, VjQemuWatchOptions options)
 {
-  const VjRoots roots = { .procfs = (char *)"/proc" };
-  const VjQemuWatchOptions options = { .proxmox = proxmox,
-                                       .plain = plain,
-                                       .rundir = fixture->rundir,
-                                       .pve_dir = fixture->pve_dir,
-                                       .guest_socket = "/guest/socket",
-                                       .executables = (const char *const *)fixture->patterns->pdata,
-                                       .uids = &fixture->uid,
-                                       .n_uids = 1 };
+  const VjRoots roots = { .procfs = (char *)procfs };
 
+  options.rundir = fixture->rundir;
+  options.pve_dir = fixture->pve_dir;
+  options.guest_socket = options.guest_socket != NULL ? options.guest_socket : "/guest/socket";
+  options.executables = (const char *const *)fixture->patterns->pdata;
+  options.rescan_s = options.rescan_s != 0 ? options.rescan_s : NEVER_S;
+  options.deadline_s = options.deadline_s != 0 ? options.deadline_s : NEVER_S;
   fixture->watch = vj_qemu_watch_new (&options, &roots, fixture->poll, &listener, fixture, NULL);
   assert_non_null (fixture->watch);
   assert_int_equal (fixture->events->len, 0);
+}
+
+static void
+watch (Fixture *fixture, gboolean proxmox, gboolean plain)
+{
+  watch_with (fixture, "/proc",
+              (VjQemuWatchOptions){ .proxmox = proxmox, .plain = plain, .uids = &fixture->uid, .n_uids = 1 });
 }
 
 static gboolean
@@ -281,6 +288,17 @@ expect_listed (Fixture *fixture)
 {
   g_free (take (fixture, "up "));
   expect (fixture, "listed");
+}
+
+/* One that has neither name nor UUID. */
+static void
+expect_started (Fixture *fixture, int pid)
+{
+  g_autofree char *event = take (fixture, "");
+  g_autofree char *expected = g_strdup_printf ("present qemu-%d-", pid);
+
+  if (!g_str_has_prefix (event, expected))
+    fail_msg ("\"%s\", not \"%s...\"", event, expected);
 }
 
 /* A whole look finds nothing else: an honest one that starts now, and is the youngest, comes next. */
@@ -379,6 +397,18 @@ executable_was_upgraded (void **state)
   assert_int_equal (g_unlink (fixture->qemu), 0);
   watch (fixture, TRUE, FALSE);
   expect_vm (fixture, "100", pid, "a");
+}
+
+/* Without any event. */
+static void
+rescan_finds_the_rest (void **state)
+{
+  Fixture *fixture = *state;
+
+  watch_with (fixture, "/proc",
+              (VjQemuWatchOptions){ .plain = TRUE, .uids = &fixture->uid, .n_uids = 1, .rescan_s = 1 });
+  expect_listed (fixture);
+  expect_started (fixture, start (fixture, ARGUMENTS ("-smp", "3")));
 }
 
 /* Each looks like a virtual machine in one way, and is none. */
@@ -639,19 +669,96 @@ static void
 hidden_processes (void **state)
 {
   Fixture *fixture = *state;
-  const VjRoots roots = { .procfs = fixture->root };
-  const VjQemuWatchOptions options = { .proxmox = TRUE,
-                                       .plain = TRUE,
-                                       .rundir = fixture->rundir,
-                                       .pve_dir = fixture->pve_dir,
-                                       .guest_socket = "/guest/socket",
-                                       .executables = (const char *const *)fixture->patterns->pdata };
 
   start_vm (fixture, "100", "a");
-  fixture->watch = vj_qemu_watch_new (&options, &roots, fixture->poll, &listener, fixture, NULL);
-  assert_non_null (fixture->watch);
+  watch_with (fixture, fixture->root, (VjQemuWatchOptions){ .proxmox = TRUE, .plain = TRUE });
   expect_listed (fixture);
   vj_qemu_watch_free (g_steal_pointer (&fixture->watch));
+}
+
+/* A process as /proc has it, but for its arguments. Where those are to be; the caller's. */
+static char *
+make_entry (Fixture *fixture)
+{
+  static const char *const links[] = { "stat", "status" };
+  const int pid = start (fixture, ARGUMENTS ("-no-shutdown"));
+  g_autofree char *entry = g_strdup_printf ("%s/proc/%d", fixture->root, pid);
+  g_autofree char *executable = g_build_filename (entry, "exe", NULL);
+
+  assert_int_equal (g_mkdir_with_parents (entry, 0755), 0);
+  for (gsize i = 0; i < G_N_ELEMENTS (links); i++)
+    {
+      g_autofree char *real = g_strdup_printf ("/proc/%d/%s", pid, links[i]);
+      g_autofree char *link = g_build_filename (entry, links[i], NULL);
+      assert_int_equal (symlink (real, link), 0);
+    }
+  char *arguments = g_build_filename (entry, "cmdline", NULL);
+  assert_int_equal (mkfifo (arguments, 0600), 0); /* who reads it waits */
+  assert_int_equal (symlink (fixture->qemu, executable), 0);
+  return arguments;
+}
+
+/* From now on they can be read, by who waits for them and by who comes later. */
+static void
+let_go (const char *arguments)
+{
+  const int fd = open (arguments, O_WRONLY | O_CLOEXEC); /* there is one who waits */
+
+  assert_true (fd >= 0);
+  assert_true (g_file_set_contents (arguments, "kvm", 4, NULL));
+  assert_int_equal (close (fd), 0);
+}
+
+static void
+watch_entries (Fixture *fixture)
+{
+  g_autofree char *procfs = g_build_filename (fixture->root, "proc", NULL);
+
+  watch_with (fixture, procfs, (VjQemuWatchOptions){ .plain = TRUE, .deadline_s = 1 });
+}
+
+static int
+last_pid (const Fixture *fixture)
+{
+  return g_array_index (fixture->pids, int, fixture->pids->len - 1);
+}
+
+/* A process can make who reads its arguments wait for ever. The others are found all the same, and it is, too, as soon as
+ * it lets go. */
+static void
+arguments_that_never_come (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *never = make_entry (fixture);
+  const int pid = last_pid (fixture);
+
+  watch_entries (fixture);
+  expect (fixture, "down the arguments of process %d cannot be read: it is passed over until they can", pid);
+  expect (fixture, "listed");
+  g_autofree char *good = make_entry (fixture);
+  assert_true (g_file_set_contents (good, "kvm", 4, NULL));
+  vj_qemu_watch_poke (fixture->watch, 0);
+  expect_started (fixture, last_pid (fixture));
+  let_go (never);
+  expect_started (fixture, pid);
+}
+
+/* Each of them holds a thread, of which there are few. */
+static void
+many_such_arguments (void **state)
+{
+  Fixture *fixture = *state;
+  g_autoptr (GPtrArray) entries = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < VJ_QEMU_WATCH_HELD_MAX; i++)
+    g_ptr_array_add (entries, make_entry (fixture));
+  watch_entries (fixture);
+  g_free (take (fixture, "down the arguments of process "));
+  g_free (take (fixture, "down no other "));
+  for (guint i = 0; i < entries->len; i++)
+    let_go (g_ptr_array_index (entries, i));
+  for (guint i = 0; i < entries->len; i++)
+    g_free (take (fixture, "present "));
 }
 
 static void
@@ -674,21 +781,15 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    watch_test (virtual_machines_come_and_go),
-    watch_test (directory_comes_later),
-    watch_test (configuration_names),
-    watch_test (executable_was_upgraded),
-    watch_test (impostors_are_not_seen),
-    watch_test (strangers_are_not_seen),
-    watch_test (executable_of_a_stranger_is_not_accepted),
-    watch_test (executable_of_a_container),
-    watch_test (pid_files_that_prove_nothing),
-    watch_test (odd_names_are_only_shown),
-    watch_test (long_arguments),
-    watch_test (plain_ones_are_opt_in),
-    watch_test (plain_ones),
-    watch_test (pokes_of_no_virtual_machine),
-    watch_test (hidden_processes),
+    watch_test (virtual_machines_come_and_go), watch_test (directory_comes_later),
+    watch_test (configuration_names),          watch_test (executable_was_upgraded),
+    watch_test (rescan_finds_the_rest),        watch_test (impostors_are_not_seen),
+    watch_test (strangers_are_not_seen),       watch_test (executable_of_a_stranger_is_not_accepted),
+    watch_test (executable_of_a_container),    watch_test (pid_files_that_prove_nothing),
+    watch_test (odd_names_are_only_shown),     watch_test (long_arguments),
+    watch_test (plain_ones_are_opt_in),        watch_test (plain_ones),
+    watch_test (pokes_of_no_virtual_machine),  watch_test (hidden_processes),
+    watch_test (arguments_that_never_come),    watch_test (many_such_arguments),
     watch_test (freed_while_it_looks),
   };
 
