@@ -46,8 +46,8 @@ ODD = {
           "-device ivshmem-plain,memdev=lg -object memory-backend-file,id=lg,share=on,mem-path=/dev/shm/looking-glass,size=32M\n",
           "-chardev socket,id=looking-glass,path=/run/lg -device virtserialport,chardev=looking-glass,name=lg.0 "
           "-device ivshmem-plain,memdev=lg -object memory-backend-file,id=lg,share=on,mem-path=/dev/shm/looking-glass,size=32M"),
-    109: (b"args: -smbios type=1,product=\xc3\xa9\xff\nname: bytes\n".decode("utf-8", "surrogateescape"),
-          b"-smbios type=1,product=\xc3\xa9\xff".decode("utf-8", "surrogateescape")),
+    109: ("args: -cpu host\r\nname: crlf\r\n[before]\r\nargs: -vnc :1\r\n", "-cpu host"),
+    110: ("args: -cpu host\nname: special\n[special:fleecing]\nargs: -vnc :1\n", "-cpu host"),
 }
 
 
@@ -139,7 +139,7 @@ class OddConfigurations(Node):
         broken = 0
         for vmid, args in texts.items():
             words = split_args(args.encode())
-            refused = args and not words or lacks_value(words)
+            refused = args and not words or lacks_value(words) or not args.isascii()
             found = split_args(self.node.args(vmid).encode()) if self.node.args(vmid) else []
             with self.subTest(args):
                 self.assertEqual(found, words if refused else words + split_args(OURS.encode()))
@@ -150,6 +150,22 @@ class OddConfigurations(Node):
         for vmid, args in texts.items():
             with self.subTest(args):
                 self.assertEqual(self.node.args(vmid), args or None)
+
+    def test_what_qm_would_not_keep(self):
+        """Proxmox has such args only by an editor, as qm garbles them."""
+        for args in (b"-smbios type=1,product=caf\xc3\xa9", b"-smbios type=1,product=\xff"):
+            with self.subTest(args):
+                self.node.define(100, b"args: " + args + b"\nname: bytes\n")
+                before = self.node.config(100).read_bytes()
+                result = self.run_verb("enable", 100)
+                self.assertEqual(self.node.config(100).read_bytes(), before)
+                self.assertEqual((result.returncode, result.stdout), (1, ""))
+                self.assertRegex(result.stderr, "^VM 100: args has characters .*\n$")
+                self.node.define(100, b"args: " + args + b" " + OURS.encode() + b"\n")
+                before = self.node.config(100).read_bytes()
+                self.assertIn("enabled already", self.assert_runs("enable", 100))
+                self.assertEqual(self.run_verb("disable", 100).returncode, 1)
+                self.assertEqual(self.node.config(100).read_bytes(), before)
 
     def test_own_port_stays(self):
         own = "-chardev socket,id=e,path=/e,server=on,wait=off -device virtserialport,chardev=e,name=org.virtjoule.energy.0"
@@ -255,16 +271,35 @@ class Refusals(Node):
         (self.node.bin / "qm").unlink()
         self.assert_refused("VM 100: there is no qm on this machine: .*", "enable", 100, path=f"{self.node.bin}:/nonexistent")
 
-    def test_not_root(self):
+    def run_as_other(self, *words):
         os.chmod(self.node.top, 0o755)
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"{BIN}/virtjoule", "proxmox", "--pve-dir",
-                   self.node.pve, "enable", "100"]
+                   self.node.pve, *words]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
                                 env=dict(os.environ, PATH=f"{self.node.bin}:{os.environ['PATH']}"))
         if "setpriv" in result.stderr or "not found" in result.stderr or "Permission denied" in result.stderr:
             self.skipTest(f"no other user here: {result.stderr}")
         self.assertEqual((result.returncode, self.node.calls()), (1, []))
-        self.assertEqual(result.stderr, "VM 100: args may be set by root@pam only: run this as root\n")
+        return result.stderr
+
+    def test_not_root(self):
+        self.assertEqual(self.run_as_other("enable", "100"), "VM 100: args may be set by root@pam only: run this as root\n")
+        self.node.config(100).chmod(0o600)
+        for words in (("status", "100"), ("enable", "--all")):
+            self.assertEqual(self.run_as_other(*words),
+                             "VM 100: the configuration is readable by root only; run this as root\n")
+        os.chmod(self.node.pve, 0o700)
+        self.assertEqual(self.run_as_other("status", "--all"),
+                         "virtjoule: the configuration is readable by root only; run this as root\n")
+        self.assertEqual(self.run_as_other("status", "100"),
+                         "VM 100: the configuration is readable by root only; run this as root\n")
+
+    def test_unreadable(self):
+        """Not even by root."""
+        self.node.config(101).mkdir()
+        self.node.config(102).write_text("name: a\n" * 200_000)
+        for vmid in (101, 102):
+            self.assert_refused(f"VM {vmid}: the configuration cannot be read: .*; qm config {vmid} may say more", "enable", vmid)
 
     def test_command_lines(self):
         for words in ((), ("enable",), ("enable", "--all", "100"), ("enable", "99"), ("enable", "../100"), ("frob", "100"),

@@ -27,6 +27,16 @@ class Failure(Exception):
     pass
 
 
+def as_stored(value):
+    """A value of the command line as qm writes it: decoded (PVE::JSONSchema::get_options), and printed by Perl without an
+    encoding: a byte for each character, or UTF-8 if one of them has no byte."""
+    text = os.fsencode(value).decode("utf-8", "replace")
+    try:
+        return text.encode("latin-1").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text
+
+
 def split_args(text):
     """PVE::Tools::split_args: the words of args (bytes); none at all if they cannot be split."""
     words, word, line = [], None, text.lstrip()
@@ -219,7 +229,7 @@ def qm_set(node, vmid, words):
             pending.pop(delete, None)
             pending["delete"] = ",".join(sorted({*filter(None, pending.get("delete", "").split(",")), delete}))
         if args is not None:
-            pending["args"] = args
+            pending["args"] = as_stored(args)
             left = [key for key in pending.pop("delete", "").split(",") if key and key != "args"]
             pending.update({"delete": ",".join(left)} if left else {})
         if pending.get("args") == vm.own.get("args"):

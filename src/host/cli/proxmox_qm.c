@@ -90,6 +90,14 @@ vj_proxmox_set_args (const VjProxmoxVm *vm, const char *args, GError **error)
                            "args may be set by root@pam only: run this as root");
       return FALSE;
     }
+  if (args != NULL && !g_str_is_ascii (args))
+    {
+      g_set_error_literal (
+          error, VJ_ERROR, VJ_ERROR_INVALID,
+          "args has characters beyond ASCII, which qm set would not keep as they are; do without "
+          "them, or write the whole line in the VM's file by hand");
+      return FALSE;
+    }
   g_autofree char *output = run (args != NULL ? set : delete, &local);
   if (output == NULL)
     set_error (local, error);

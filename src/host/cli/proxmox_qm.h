@@ -11,6 +11,7 @@ gboolean vj_proxmox_qemu_version (VjQemuVersion *ret_version, GError **error);
 
 /* `qm set`: gives vm, as it was loaded, these args, or none if NULL. qm(1) checks that nobody has changed the VM since, writes
  * the whole file or nothing, and leaves what a running VM cannot take to its next start. Takes a second, or ten while
- * something holds the VM's lock. BUSY: locked, or changed meanwhile; DENIED: not root; UNAVAILABLE: no qm.
+ * something holds the VM's lock. BUSY: locked, or changed meanwhile; DENIED: not root; UNAVAILABLE: no qm;
+ * INVALID: args that are not ASCII, which qm decodes by the locale and writes without an encoding.
  * The message follows upon "VM 100: ". */
 gboolean vj_proxmox_set_args (const VjProxmoxVm *vm, const char *args, GError **error);

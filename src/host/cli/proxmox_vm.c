@@ -156,6 +156,13 @@ set_no_node (const char *pve_dir, GError **error)
 }
 
 static void
+set_denied (GError **error)
+{
+  g_set_error_literal (error, VJ_ERROR, VJ_ERROR_DENIED,
+                       "the configuration is readable by root only; run this as root");
+}
+
+static void
 set_gone (const char *pve_dir, guint vmid, GError **error)
 {
   g_autofree char *container = node_of (pve_dir, "lxc", vmid);
@@ -183,10 +190,10 @@ vj_proxmox_vm_load (const char *pve_dir, guint vmid, GError **error)
   if (vj_error_is_gone (local))
     set_gone (pve_dir, vmid, error);
   else if (vj_error_is_denied (local))
-    g_set_error_literal (error, VJ_ERROR, VJ_ERROR_DENIED,
-                         "the configuration is readable by root only; run this as root");
+    set_denied (error);
   else
-    g_propagate_error (error, g_steal_pointer (&local));
+    g_set_error (error, VJ_ERROR, VJ_ERROR_FAILED,
+                 "the configuration cannot be read: %s; qm config %u may say more", local->message, vmid);
   return NULL;
 }
 
@@ -202,10 +209,14 @@ GArray *
 vj_proxmox_vm_list (const char *pve_dir, GError **error)
 {
   g_autofree char *path = g_build_filename (pve_dir, "qemu-server", NULL);
-  g_autoptr (GDir) directory = g_dir_open (path, 0, NULL);
+  g_autoptr (GError) local = NULL;
+  g_autoptr (GDir) directory = g_dir_open (path, 0, &local);
   if (directory == NULL)
     {
-      set_no_node (pve_dir, error);
+      if (g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+        set_denied (error);
+      else
+        set_no_node (pve_dir, error);
       return NULL;
     }
   GArray *vmids = g_array_new (FALSE, FALSE, sizeof (guint));

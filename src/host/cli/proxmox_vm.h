@@ -29,7 +29,8 @@ gboolean vj_proxmox_vm_is_pending (const VjProxmoxVm *vm);
 /* Reads a VM of this node below pve_dir (/etc/pve). GONE if there is none; the message, which follows upon "VM 100: ",
  * says what the number means instead: a container, a VM of another node. */
 VjProxmoxVm *vj_proxmox_vm_load (const char *pve_dir, guint vmid, GError **error);
-/* The VMIDs (guint) of this node, ascending. UNAVAILABLE if this is no Proxmox VE node. */
+/* The VMIDs (guint) of this node, ascending. UNAVAILABLE if this is no Proxmox VE node, DENIED if only root may
+ * look. */
 GArray *vj_proxmox_vm_list (const char *pve_dir, GError **error);
 /* FALSE: no VMID. */
 gboolean vj_proxmox_vmid_parse (const char *text, guint *ret_vmid);
