@@ -13,8 +13,6 @@
 
 /* Entries of one look; whoever leaves more waits for the next one. */
 #define LOOK_ENTRIES 1024
-#define EVENT_MAX    32
-#define SUBJECT_MAX  128
 /* A directory that cannot be made anew is tried again after this. */
 #define RETRY_US ((gint64)10 * G_USEC_PER_SEC)
 
@@ -34,55 +32,22 @@ static const char *const managers[] = { "libvirt", "proxmox" };
 
 typedef struct
 {
-  const char *manager;
-  char event[EVENT_MAX + 1];
-  char subject[SUBJECT_MAX + 1];
-} Note;
-
-typedef struct
-{
-  Note notes[VJ_NOTES_MAX];
-  guint n_notes;
-  gboolean overflow;
+  guint notes[G_N_ELEMENTS (managers)];
   guint removed;
   gboolean more;
 } Look;
 
-static gboolean
-take_word (const char *text, gsize length, const char *punctuation, char *word, gsize size)
-{
-  if (length >= size)
-    return FALSE;
-  for (gsize i = 0; i < length; i++)
-    {
-      if (!g_ascii_isalnum (text[i]) && strchr (punctuation, text[i]) == NULL)
-        return FALSE;
-    }
-  memcpy (word, text, length);
-  word[length] = '\0';
-  return TRUE;
-}
-
-static gboolean
-parse_note (const char *name, Note *ret_note)
+/* What comes after the manager's name is for whoever lists the directory. */
+static void
+count_note (Look *look, const char *name)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (managers); i++)
     {
       const gsize length = strlen (managers[i]);
 
-      if (strncmp (name, managers[i], length) != 0 || name[length] != '.')
-        continue;
-
-      const char *event = name + length + 1;
-      const gsize event_length = strcspn (event, ".");
-
-      ret_note->manager = managers[i];
-      return event_length > 0 && event[event_length] == '.'
-             && take_word (event, event_length, "-", ret_note->event, sizeof ret_note->event)
-             && take_word (event + event_length + 1, strlen (event + event_length + 1), "_.-",
-                           ret_note->subject, sizeof ret_note->subject);
+      if (strncmp (name, managers[i], length) == 0 && name[length] == '.')
+        look->notes[i]++;
     }
-  return FALSE;
 }
 
 /* Whatever it is, it is removed by its name and never opened. FALSE: it stays (a directory that is not empty). */
@@ -90,22 +55,6 @@ static gboolean
 remove_entry (int directory_fd, const char *name)
 {
   return unlinkat (directory_fd, name, 0) == 0 || unlinkat (directory_fd, name, AT_REMOVEDIR) == 0;
-}
-
-static void
-take_entry (Look *look, int directory_fd, const char *name)
-{
-  Note note;
-
-  if (!remove_entry (directory_fd, name))
-    return;
-  look->removed++;
-  if (!parse_note (name, &note))
-    return;
-  if (look->n_notes < VJ_NOTES_MAX)
-    look->notes[look->n_notes++] = note;
-  else
-    look->overflow = TRUE;
 }
 
 static void
@@ -127,7 +76,10 @@ look_into (const VjNotes *notes, Look *look)
       if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
         continue;
       entries++;
-      take_entry (look, fd, entry->d_name);
+      if (!remove_entry (fd, entry->d_name))
+        continue;
+      look->removed++;
+      count_note (look, entry->d_name);
     }
   /* What cannot be removed must not make the loop turn for ever. */
   look->more = entry != NULL && look->removed > 0;
@@ -138,16 +90,15 @@ static void
 tell_everything (VjNotes *notes)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (managers) && !g_source_is_destroyed (&notes->source); i++)
-    notes->func (managers[i], "", "", notes->user_data);
+    notes->func (managers[i], 0, notes->user_data);
 }
 
 static void
 tell (VjNotes *notes, const Look *look)
 {
-  for (guint i = 0; i < look->n_notes && !g_source_is_destroyed (&notes->source); i++)
-    notes->func (look->notes[i].manager, look->notes[i].event, look->notes[i].subject, notes->user_data);
-  if (look->overflow)
-    tell_everything (notes);
+  for (gsize i = 0; i < G_N_ELEMENTS (managers) && !g_source_is_destroyed (&notes->source); i++)
+    if (look->notes[i] > 0)
+      notes->func (managers[i], look->notes[i], notes->user_data);
 }
 
 /* Sets watch on the directory, which is made if need be. */
@@ -208,7 +159,7 @@ static gboolean
 notes_dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
 {
   VjNotes *notes = (VjNotes *)source;
-  Look look = { .n_notes = 0 };
+  Look look = { .removed = 0 };
 
   g_source_set_ready_time (source, -1);
   if (!take_events (notes) || notes->watch < 0)
@@ -239,7 +190,7 @@ remove_old (const VjNotes *notes)
 
   do
     {
-      look = (Look){ .n_notes = 0 };
+      look = (Look){ .removed = 0 };
       look_into (notes, &look);
     }
   while (look.more);

@@ -144,12 +144,11 @@ static const VjDomainListener listener = { .present = on_present,
 /* A hook says that something happens: whatever it was, a look at what its manager has now tells. Plain QEMU has no hooks, and
  * is looked at by the way. However many notes come, a watcher looks five times a second at most. */
 static void
-on_note (const char *manager, const char *event, const char *subject, gpointer user_data)
+on_note (const char *manager, guint notes, gpointer user_data)
 {
   VjWatchers *watchers = user_data;
   const gboolean is_libvirts = strcmp (manager, watchers->tellers[LIBVIRT].manager) == 0;
-  if (event[0] != '\0')
-    watchers->n_notes++;
+  watchers->n_notes += notes;
   if (is_libvirts && watchers->libvirt != NULL)
     vj_libvirt_watch_poke (watchers->libvirt);
   if (!is_libvirts && watchers->proxmox != NULL)

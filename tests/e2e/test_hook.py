@@ -72,7 +72,7 @@ class Domain:
         return next(root + path for root in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if os.path.isdir(root + path))
 
     def note(self, operation):
-        return os.path.join(NOTES, f"libvirt.{operation}.{self.name}")
+        return os.path.join(NOTES, f"libvirt.{operation}")
 
 
 def usage_ns(stat):

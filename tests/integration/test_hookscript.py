@@ -102,11 +102,11 @@ class Start(Hooked):
             self.assertIn("VM 100: enabled, from its next start on", report)
         self.assertEqual(len(self.sets()), 1)  # it did not run into the lock that qm start holds
         self.assertIn("-cpu host -device virtio-serial", self.node.args(100, "PENDING"))
-        self.assertEqual(self.notes(), ["proxmox.post-start.100"])
+        self.assertEqual(self.notes(), ["proxmox.post-start"])
         result = self.qm("reboot", 100)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
         self.assertTrue(self.started_with_channel())
-        self.assertEqual(self.notes(), ["proxmox.post-start.100", "proxmox.post-stop.100"])
+        self.assertEqual(self.notes(), ["proxmox.post-start", "proxmox.post-stop"])
         self.assertEqual(len(self.sets()), 1)
 
     def test_renews_what_qemu_may_refuse(self):
@@ -144,7 +144,7 @@ class Start(Hooked):
         self.require()
         result = self.qm("start", 100, PVE_MIGRATED_FROM="pve2")
         self.assertEqual((result.returncode, result.stdout), (0, ""))
-        self.assertEqual((self.sets(), self.notes()), ([], ["proxmox.post-start.100"]))
+        self.assertEqual((self.sets(), self.notes()), ([], ["proxmox.post-start"]))
 
     def test_own_port(self):
         self.require()

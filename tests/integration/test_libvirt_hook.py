@@ -29,10 +29,10 @@ class Hook:
         os.mkdir(self.notes)
         with open(HOOK, encoding="ascii") as source:
             text = source.read()
-        self.assertEqual(text.count("notes=/run/virtjoule/notes\n"), 1)
+        self.assertEqual(text.count("/run/virtjoule/notes/"), 1)
         self.hook = os.path.join(self.top, "hook")
         with open(self.hook, "w", encoding="ascii") as out:
-            out.write(text.replace("notes=/run/virtjoule/notes\n", f"notes={self.notes}\n"))
+            out.write(text.replace("/run/virtjoule/notes/", f"{self.notes}/"))
 
     def run_hook(self, *arguments, **options):
         """As libvirt calls it: NAME OPERATION SUBOPERATION EXTRA, and the domain's XML on stdin."""
@@ -50,7 +50,7 @@ class Hook:
     def test_leaves_a_note_of_what_can_be_seen(self):
         for operation in ("started", "stopped", "release", "migrate", "reconnect"):
             self.run_hook("web-1.example_A", operation, "begin", "-")
-            self.assertEqual(self.left(), [f"libvirt.{operation}.web-1.example_A"])
+            self.assertEqual(self.left(), [f"libvirt.{operation}"])
             note = os.path.join(self.notes, self.left()[0])
             self.assertEqual(os.path.getsize(note), 0)
             self.run_hook("web-1.example_A", operation, "begin", "-")
@@ -62,29 +62,19 @@ class Hook:
             self.run_hook(*arguments)
             self.assertEqual(self.left(), [])
 
-    def test_reduces_names(self):
-        cases = {
-            b"": "",
-            b".": ".",
-            b"../../etc/passwd": ".._.._etc_passwd",
-            b"/": "_",
-            b"a b": "a_b",
-            b"a\nb\n": "a_b_",
-            b"$(touch x)`id`;reboot": "__touch_x__id__reboot",
-            b"*?[a]\\'\"": "___a____",
-            b"-e": "-e",
-            b"-n a": "-n_a",
-            b"\xc3\xa4\xff\x01\x81\x82\x88\x7f": "________",
-            b"x" * 128: "x" * 128,
-            b" " * 128: "_" * 128,
-            b"x" * 129: "",
-            b"%s%n" * 30000: "",
-        }
-        for name, subject in cases.items():
-            self.run_hook(name, "started", "begin", "-")
-            self.assertEqual(self.left(), [f"libvirt.started.{subject}"], name)
-            os.unlink(os.path.join(self.notes, self.left()[0]))
+    def test_takes_nothing_from_names(self):
+        for name in (b"", b".", b"../../etc/passwd", b"/", b"a b", b"a\nb\n", b"$(touch x)`id`;reboot", b"*?[a]\\'\"", b"-e",
+                     b"\xc3\xa4\xff\x01\x7f", b"%s%n" * 30000):
+            self.run_hook(name, "started", "begin", "-", cwd=self.top)
+            self.assertEqual(self.left(), ["libvirt.started"], name)
+            os.unlink(os.path.join(self.notes, "libvirt.started"))
         self.assertEqual(sorted(os.listdir(self.top)), ["hook", "notes"])
+
+    def test_never_leaves_many(self):
+        """However many domains come and go while no agent takes the notes."""
+        for number in range(50):
+            self.run_hook(f"runner-{number}", ("started", "stopped", "release")[number % 3], "begin", "-")
+        self.assertEqual(self.left(), ["libvirt.release", "libvirt.started", "libvirt.stopped"])
 
     def test_without_an_agent(self):
         os.rmdir(self.notes)
@@ -101,7 +91,7 @@ class Hook:
 
     def test_opens_nothing_that_is_there(self):
         target = os.path.join(self.top, "target")
-        note = os.path.join(self.notes, "libvirt.started.a")
+        note = os.path.join(self.notes, "libvirt.started")
         os.mkfifo(note)
         self.run_hook("a", "started", "begin", "-")
         os.unlink(note)
@@ -135,7 +125,7 @@ class Hook:
         finally:
             os.close(read_end)
             os.close(write_end)
-        self.assertEqual(self.left(), ["libvirt.started.a"])
+        self.assertEqual(self.left(), ["libvirt.started"])
 
     def close_all(self):
         for fd in (0, 1, 2):
@@ -153,8 +143,8 @@ class Hook:
         for name, options in surroundings.items():
             with self.subTest(name):
                 self.run_hook("a b", "started", "begin", "-", **options)
-                self.assertEqual(self.left(), ["libvirt.started.a_b"])
-                os.unlink(os.path.join(self.notes, "libvirt.started.a_b"))
+                self.assertEqual(self.left(), ["libvirt.started"])
+                os.unlink(os.path.join(self.notes, "libvirt.started"))
 
     @unittest.skipIf(os.geteuid() != 0, "needs root")
     def test_may_not_write_and_may_not_fork(self):
@@ -168,7 +158,7 @@ class Hook:
         self.assertEqual(self.left(), [])
         os.chmod(self.notes, 0o777)
         self.run_hook("a b", "started", "begin", "-", preexec_fn=become_nobody)
-        self.assertEqual(self.left(), ["libvirt.started.a_b"])
+        self.assertEqual(self.left(), ["libvirt.started"])
 
     @unittest.skipIf(os.geteuid() != 0, "needs root")
     def test_disk_full(self):
