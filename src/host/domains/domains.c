@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/units.h"
 #include "host/usage/usage.h"
 
@@ -112,9 +113,17 @@ vj_domain_hold (VjDomain *domain, int pid, guint64 start_us)
 }
 
 static void
+set_wanted (VjDomain *domain, int pid)
+{
+  domain->wanted_pid = pid;
+  domain->wanted_us = vj_clock_boottime_us ();
+}
+
+static void
 begin_run (VjDomain *domain, const VjRunMark *from)
 {
-  if (vj_domain_hold (domain, domain->wanted_pid, 0) && !vj_domain_begin_run (domain, from))
+  if (vj_domain_hold (domain, domain->wanted_pid, 0)
+      && (vj_domain_run_start_us (domain->run) > domain->wanted_us || !vj_domain_begin_run (domain, from)))
     vj_domain_end_run (domain, FALSE);
   vj_domain_open_way (domain);
 }
@@ -202,7 +211,7 @@ static void
 end_other_run (VjDomain *domain, int pid)
 {
   if (pid != 0)
-    domain->wanted_pid = pid;
+    set_wanted (domain, pid);
   if (domain->run != NULL
       && (vj_domain_run_pid (domain->run) != domain->wanted_pid || !vj_domain_run_is_alive (domain->run)))
     vj_domain_end_run (domain, TRUE);
@@ -272,7 +281,7 @@ vj_domains_connect (VjDomains *domains, int fd, int pid)
 /* No pidfile told the pid: the peer of the channel's socket is QEMU if it lives in a domain's scope (before
  * QEMU runs, the peer is libvirtd). */
 static void
-find_process (VjDomain *domain)
+ask_peer (VjDomain *domain)
 {
   VjChannelStatus status = { 0 };
   const VjChannel *channel = vj_guest_feed_channel (domain->feed);
@@ -283,8 +292,17 @@ find_process (VjDomain *domain)
   g_autoptr (VjUsage) usage = vj_usage_open (domain->table->options.run.roots, status.peer_pid, NULL);
   if (usage == NULL || vj_usage_kind (usage) == VJ_SCOPE_PROCESS)
     return;
-  domain->wanted_pid = status.peer_pid;
-  claim (domain);
+  set_wanted (domain, status.peer_pid);
+}
+
+/* One that is known and could not be held, for want of file descriptors perhaps, is tried again. */
+static void
+find_process (VjDomain *domain)
+{
+  if (domain->wanted_pid == 0)
+    ask_peer (domain);
+  if (domain->wanted_pid != 0 && !vj_domain_is_shadow (domain))
+    claim (domain);
 }
 
 void
@@ -302,7 +320,7 @@ vj_domains_read_usage (VjDomains *domains, guint64 elapsed_us)
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       VjDomain *domain = value;
-      if (domain->run == NULL && domain->wanted_pid == 0)
+      if (domain->run == NULL)
         find_process (domain);
       if (domain->run != NULL)
         vj_domain_sample (domain, elapsed_us);

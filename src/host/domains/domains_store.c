@@ -50,6 +50,7 @@ resume_run (VjDomain *domain, const VjStoredDomain *stored)
   if (stored->base != NULL)
     base = restore_base (&domain->table->options, stored);
   domain->wanted_pid = stored->pid;
+  domain->wanted_us = stored->start_us;
   if (vj_domain_run_resume (domain->run, &stored->mark, base))
     return TRUE;
   vj_lifetime_free (base);

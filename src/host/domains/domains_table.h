@@ -14,8 +14,10 @@ typedef struct
   gboolean connects; /* "connect" way */
   const char *manager;
   VjDomainState state;
-  guint vcpus;      /* 0: not known */
-  int wanted_pid;   /* QEMU, as the watcher says; 0: not known */
+  guint vcpus;    /* 0: not known */
+  int wanted_pid; /* QEMU, as the watcher says; 0: not known */
+  guint64
+      wanted_us; /* CLOCK_BOOTTIME when it was told: a process that started later is another one of that number */
   VjDomainRun *run; /* NULL: no process, or one that is another domain's */
   VjGuestFeed *feed;
   char *settings_problem;

@@ -270,6 +270,46 @@ test_a_process_stays_with_the_first_of_one_manager (void **state)
   qemu_stop (&qemu);
 }
 
+static guint64
+start_ticks_now (void)
+{
+  return vj_clock_boottime_us () * (guint64)sysconf (_SC_CLK_TCK) / VJ_US_PER_S;
+}
+
+static void
+write_start (const Bed *bed, int pid, guint64 start_ticks)
+{
+  g_autofree char *path = g_strdup_printf ("proc/%d/stat", pid);
+  g_autofree char *text =
+      g_strdup_printf ("7 (qemu) S 1 7 7 0 -1 0 0 0 0 0 500 20 0 0 20 0 4 0 %" G_GUINT64_FORMAT
+                       " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 480 0 0 0 0 0 0 0 0 0\n",
+                       start_ticks);
+  tempdir_write (bed->root, path, text);
+}
+
+/* For want of file descriptors, say. But whoever has its number later is not it. */
+static void
+test_a_process_that_cannot_be_held_is_tried_again (void **state)
+{
+  g_autoptr (Bed) bed = bed_new (*state, FALSE);
+  Qemu qemu = qemu_start (bed, "1-a", 5 * SECOND);
+  g_autofree char *stat = g_strdup_printf ("proc/%d/stat", qemu.pid);
+  tempdir_remove (bed->root, stat);
+  tell (bed, "libvirt", UUID, &qemu);
+  tick (bed);
+  assert_int_equal (only (bed)->pid, 0);
+  write_start (bed, qemu.pid, start_ticks_now () + 1000);
+  tick (bed);
+  assert_int_equal (only (bed)->pid, 0);
+  write_start (bed, qemu.pid, 100);
+  tick (bed);
+  assert_int_equal (only (bed)->pid, qemu.pid);
+  use_cpu (bed, &qemu, 7 * SECOND);
+  tick (bed);
+  assert_int_equal (cpu_s (bed), 2);
+  qemu_stop (&qemu);
+}
+
 static void
 test_what_only_an_earlier_agent_knew_is_let_go_once_all_is_told (void **state)
 {
@@ -684,6 +724,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     tempdir_unit_test (test_a_process_goes_to_whom_has_the_better_right_to_it),
     tempdir_unit_test (test_a_process_stays_with_the_first_of_one_manager),
+    tempdir_unit_test (test_a_process_that_cannot_be_held_is_tried_again),
     tempdir_unit_test (test_what_only_an_earlier_agent_knew_is_let_go_once_all_is_told),
     tempdir_unit_test (test_two_in_one_scope_are_read_by_their_processes),
     tempdir_unit_test (test_a_process_that_is_moved_into_anothers_scope_is_not_billed_for_it),
