@@ -30,7 +30,8 @@ vj_cli_refuse (const char *verb, const char *problem)
 static void
 tell (const char *name, const char *line, const GError *problem, gboolean all, Sums *sums)
 {
-  const gboolean skipped = all && g_error_matches (problem, VJ_ERROR, VJ_ERROR_UNAVAILABLE);
+  const gboolean skipped =
+      all && (g_error_matches (problem, VJ_ERROR, VJ_ERROR_UNAVAILABLE) || vj_error_is_gone (problem));
   g_autofree char *printable = vj_cli_printable (name);
   if (line != NULL)
     (void)printf ("%s: %s\n", printable, line);

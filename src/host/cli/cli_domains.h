@@ -38,7 +38,7 @@ int vj_cli_refuse (const char *verb, const char *problem);
 /* Deals with one domain; what there is to say of it in one line is the caller's, NULL on error. */
 typedef char *(*VjCliDomainFunc) (const VjLibvirtDomain *domain, gpointer user_data, GError **error);
 /* For each of names, or with all for every domain there is: calls func and prints its line or its error, and goes on.
- * Of all domains, those that it does not apply to (UNAVAILABLE) are skipped, and a sum is printed. Returns the exit status. */
+ * Of all domains, those that it does not apply to (UNAVAILABLE) and those that have vanished meanwhile (GONE) are skipped, and a sum is printed. Returns the exit status. */
 int vj_cli_each_domain (const VjLibvirtAdmin *admin, char *const *names, gboolean all, VjCliDomainFunc func,
                         gpointer user_data);
 

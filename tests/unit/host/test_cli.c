@@ -11,6 +11,7 @@
 
 #include "common/error.h"
 #include "golden.h"
+#include "host/cli/cli_domains.h"
 #include "common/cli_table.h"
 
 /* The agent's golden documents in, golden tables out. */
@@ -162,6 +163,24 @@ test_clip (void **state)
     assert_int_equal (vj_cli_clip (cases[i].text, cases[i].columns), cases[i].bytes);
 }
 
+static char *
+has_vanished (const VjLibvirtDomain *domain, gpointer user_data, GError **error)
+{
+  g_set_error_literal (error, VJ_ERROR, VJ_ERROR_GONE, "it has vanished");
+  return NULL;
+}
+
+/* Of all domains one may vanish before its turn; whoever names one means it. */
+static void
+test_a_vanished_domain (void **state)
+{
+  g_autoptr (VjLibvirtAdmin) admin = vj_libvirt_admin_open ("test:///default", FALSE, NULL);
+  char *const names[] = { (char *)"test", NULL };
+  assert_non_null (admin);
+  assert_int_equal (vj_cli_each_domain (admin, names, TRUE, has_vanished, NULL), VJ_EXIT_OK);
+  assert_int_equal (vj_cli_each_domain (admin, names, FALSE, has_vanished, NULL), VJ_EXIT_FAILED);
+}
+
 int
 main (void)
 {
@@ -175,6 +194,7 @@ main (void)
     cmocka_unit_test (test_terminal_controls_are_replaced),
     cmocka_unit_test (test_table),
     cmocka_unit_test (test_clip),
+    cmocka_unit_test (test_a_vanished_domain),
   };
   g_log_set_always_fatal ((GLogLevelFlags)(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING));
   return cmocka_run_group_tests (tests, NULL, NULL);
