@@ -42,7 +42,7 @@ class PersistentGuest(Guest):
 class Readme(unittest.TestCase):
     def setUp(self):
         self.work = self.enterContext(vjtest.work_directory())
-        self.enterContext(Libvirtd())
+        self.daemon = self.enterContext(Libvirtd())
         self.agent = Agent(self.work, "--interval", "500ms")
         self.addCleanup(lambda: self.agent.process and self.agent.stop())
         self.guest = self.enterContext(PersistentGuest(vjtest.image("small", self.work), self.work, "web", channel=False))
@@ -79,9 +79,14 @@ class Readme(unittest.TestCase):
 
     def after(self, line):
         """What the reader of the section may expect of a line, where that is more than success."""
-        if line.startswith("systemctl"):
+        if line.startswith("systemctl enable"):
             self.agent.start()
             vjtest.wait_until(lambda: self.agent.domain(self.guest), "the agent knows the domain")
+        if line.startswith("systemctl restart") and self.daemon.can_restart():
+            self.daemon.restart()
+            self.assertIn(self.guest.name, virsh("list", "--name").split())
+            vjtest.wait_until(lambda: self.agent.status()["libvirt"]["connected"], "the agent is connected again", 120)
+            self.agent.wait_for(self.guest)
         if line.startswith("virtjoule channel add"):
             self.assertIsNotNone(self.guest.channel(PORT))
             self.assertIn(PORT, self.guest.inactive())
