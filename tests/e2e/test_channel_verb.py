@@ -175,8 +175,9 @@ class Channel(Case):
         self.assertIn("does not run", self.tell("channel", "add", domain.name, "--live", code=1))
         self.assertIn("does not run", self.tell("channel", "add", domain.name, "--live", "--config", code=1))
         self.assertEqual(domain.channels(domain.inactive()), [])
-        self.assertEqual(self.tell("channel", "add", domain.name),
-                         f"{domain.name}: channel added to the persistent definition\n")
+        self.assertEqual(self.tell("channel", "add", "vjtest-none", domain.name, code=1),
+                         f"{domain.name}: channel added to the persistent definition\n"
+                         f"virtjoule: vjtest-none: there is no such domain; virsh -c {URI} list --all shows those there are\n")
         self.assertEqual(len(domain.channels(domain.inactive())), 1)
 
     def test_saved(self):

@@ -131,6 +131,15 @@ flood_for_ever (gpointer path, int socket)
     close (connect_to (path, SOCK_NONBLOCK));
 }
 
+/* The same, but each waits for room. */
+static void
+queue_for_ever (gpointer path, int socket)
+{
+  test_child_signal (socket);
+  for (;;)
+    close (connect_to (path, 0));
+}
+
 /* The connection outlives the process that made it, in the hands of another one. */
 static void
 connect_and_hand_down (gpointer path, int socket)
@@ -289,10 +298,12 @@ test_endless_flood (void **state)
 {
   g_autoptr (Agent) agent = agent_new (*state);
   const gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
-  int sockets[2];
+  int sockets[3];
   int hostile = test_child_start (flood_for_ever, agent->path, &sockets[0]);
+  int queuing = test_child_start (queue_for_ever, agent->path, &sockets[2]);
 
   assert_true (test_child_await (sockets[0]));
+  assert_true (test_child_await (sockets[2]));
   int domain = test_child_start (connect_and_tell, agent->path, &sockets[1]);
   while (agent->domain_pid == 0 || (accepted (agent) == 0 && g_get_monotonic_time () < deadline))
     {
@@ -305,6 +316,7 @@ test_endless_flood (void **state)
     }
   assert_int_equal (accepted (agent), 1);
   test_child_stop (hostile, sockets[0]);
+  test_child_stop (queuing, sockets[2]);
   test_child_stop (domain, sockets[1]);
 }
 
