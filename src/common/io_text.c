@@ -253,3 +253,13 @@ vj_disk_bytes_delta (const GArray *before, const GArray *now)
     }
   return sum;
 }
+
+guint64
+vj_disk_bytes_advance (GArray *before, const GArray *now)
+{
+  const guint64 delta = vj_disk_bytes_delta (before, now);
+
+  g_array_set_size (before, 0);
+  g_array_append_vals (before, now->data, now->len);
+  return delta;
+}

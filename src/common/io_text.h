@@ -40,3 +40,5 @@ gboolean vj_io_text_parse_diskstats (const char *text, gsize length, GArray *ret
 /* Σ over now of what was added since before. A counter that fell began anew and counts from zero, as does a disk that
  * is not in before; one that has gone takes nothing back. Arrays of VjDiskBytes. */
 guint64 vj_disk_bytes_delta (const GArray *before, const GArray *now);
+/* The same; now becomes before. */
+guint64 vj_disk_bytes_advance (GArray *before, const GArray *now);

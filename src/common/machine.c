@@ -17,15 +17,20 @@ struct VjMachine
   VjLedger *ledger;
   VjBusy *busy;
   VjMemoryTotal *memory; /* NULL: no zone is shared by it */
-  VjTopology *topology;  /* NULL: one package */
-  VjBusy *package_busy;  /* NULL: one package */
-  guint64 *package_ns;   /* scratch, one per package */
+  gboolean by_storage;   /* some zone is shared by it */
+  VjDisks *disks;        /* NULL: not by_storage, or not known */
+  GArray *disk_bytes;    /* VjDiskBytes at the last reading */
+  GArray *disk_scratch;
+  VjTopology *topology; /* NULL: one package */
+  VjBusy *package_busy; /* NULL: one package */
+  guint64 *package_ns;  /* scratch, one per package */
   guint cpus;
   guint64 busy_ns;
   guint64 total_ns;
   guint64 read_us;      /* of the last reading; 0: none */
   guint64 memory_bytes; /* at the last reading */
   gboolean memory_known;
+  gboolean storage_known;
   gboolean packages_known;
 };
 
@@ -42,6 +47,20 @@ read_memory (VjMachine *machine, guint64 elapsed_us)
     vj_ledger_mark_resource_gap (machine->ledger, VJ_RESOURCE_MEMORY);
   machine->memory_bytes = bytes;
   machine->memory_known = known;
+}
+
+static void
+read_storage (VjMachine *machine)
+{
+  guint64 bytes = 0;
+  gboolean known = machine->disks != NULL && vj_disks_read (machine->disks, machine->disk_scratch, NULL);
+  if (known)
+    bytes = vj_disk_bytes_advance (machine->disk_bytes, machine->disk_scratch);
+  if (known && machine->storage_known)
+    vj_ledger_add_busy (machine->ledger, VJ_RESOURCE_STORAGE, bytes);
+  else
+    vj_ledger_mark_resource_gap (machine->ledger, VJ_RESOURCE_STORAGE);
+  machine->storage_known = known;
 }
 
 /* By how much busy time may be off. It is idle time that comes in steps, so busy time without any is exact. */
@@ -88,6 +107,8 @@ vj_machine_read (VjMachine *machine, guint64 now_us)
     add_packages (machine, now_us, doubt_ns (machine, elapsed_us));
   if (machine->memory != NULL)
     read_memory (machine, elapsed_us);
+  if (machine->by_storage)
+    read_storage (machine);
   machine->read_us = now_us;
   return known;
 }
@@ -105,18 +126,24 @@ resource_of_zone (const VjMachine *machine, const VjZone *zone, guint n_packages
   return VJ_RESOURCE_CPU;
 }
 
-/* TRUE: some zone is shared by memory. */
-static gboolean
-set_resources (VjMachine *machine, guint n_packages)
+static void
+set_resources (VjMachine *machine, guint n_packages, gboolean *ret_by_memory)
 {
-  gboolean memory = FALSE;
   for (guint i = 0; i < vj_ledger_n_zones (machine->ledger); i++)
     {
       VjResource resource = resource_of_zone (machine, vj_ledger_zone (machine->ledger, i), n_packages);
       vj_ledger_set_resource (machine->ledger, i, resource);
-      memory = memory || resource == VJ_RESOURCE_MEMORY;
+      *ret_by_memory = *ret_by_memory || resource == VJ_RESOURCE_MEMORY;
+      machine->by_storage = machine->by_storage || resource == VJ_RESOURCE_STORAGE;
     }
-  return memory;
+}
+
+static void
+open_storage (VjMachine *machine, const VjRoots *roots)
+{
+  machine->disk_bytes = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+  machine->disk_scratch = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+  machine->disks = vj_disks_open (roots, NULL);
 }
 
 static gboolean
@@ -131,6 +158,7 @@ VjMachine *
 vj_machine_open (const VjRoots *roots, VjLedger *ledger, gboolean by_package, GError **error)
 {
   g_autoptr (VjMachine) machine = g_new0 (VjMachine, 1);
+  gboolean by_memory = FALSE;
   machine->ledger = ledger;
   machine->busy = vj_busy_open (roots->procfs, error);
   if (machine->busy == NULL)
@@ -141,7 +169,10 @@ vj_machine_open (const VjRoots *roots, VjLedger *ledger, gboolean by_package, GE
     g_clear_pointer (&machine->topology, vj_topology_free);
   else if (!open_packages (machine, roots, n_packages, error))
     return NULL;
-  if (!set_resources (machine, n_packages))
+  set_resources (machine, n_packages, &by_memory);
+  if (machine->by_storage)
+    open_storage (machine, roots);
+  if (!by_memory)
     return g_steal_pointer (&machine);
   machine->memory = vj_memory_total_open (roots, error);
   return machine->memory != NULL ? g_steal_pointer (&machine) : NULL;
@@ -153,6 +184,9 @@ vj_machine_free (VjMachine *machine)
   if (machine == NULL)
     return;
   g_clear_pointer (&machine->memory, vj_memory_total_free);
+  g_clear_pointer (&machine->disks, vj_disks_free);
+  g_clear_pointer (&machine->disk_bytes, g_array_unref);
+  g_clear_pointer (&machine->disk_scratch, g_array_unref);
   g_clear_pointer (&machine->busy, vj_busy_free);
   g_clear_pointer (&machine->package_busy, vj_busy_free);
   g_clear_pointer (&machine->topology, vj_topology_free);
@@ -182,6 +216,12 @@ gboolean
 vj_machine_shares_memory (const VjMachine *machine)
 {
   return machine->memory != NULL;
+}
+
+const VjDisks *
+vj_machine_disks (const VjMachine *machine)
+{
+  return machine->disks;
 }
 
 const VjTopology *

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "common/disks.h"
 #include "common/ledger.h"
 #include "common/roots.h"
 #include "common/topology.h"
 
 /* What the whole machine uses of each resource that some zone is shared by: CPU time always, memory where a dram zone
- * is, CPU time by package where that is asked for and there are several packages. Resources that nobody needs are not read. */
+ * is, bytes moved where a storage zone is, CPU time by package where that is asked for and there are several packages.
+ * Resources that nobody needs are not read. */
 typedef struct VjMachine VjMachine;
 
 /* Says in the ledger, which has all its zones, what each zone is shared by. by_package: consumers can tell on which package
@@ -23,6 +25,8 @@ guint64 vj_machine_busy_ns (const VjMachine *machine);  /* CPU time of the last 
 guint64 vj_machine_total_ns (const VjMachine *machine); /* since opening */
 guint vj_machine_cpus (const VjMachine *machine);       /* online */
 gboolean vj_machine_shares_memory (const VjMachine *machine);
+/* As last read. NULL where no zone is shared by what they move, and where that is not known. */
+const VjDisks *vj_machine_disks (const VjMachine *machine);
 /* NULL where there is one package only. */
 const VjTopology *vj_machine_topology (const VjMachine *machine);
 

@@ -9,6 +9,8 @@ vj_resource_of_zone (const VjZone *zone, guint n_packages)
   const gboolean on_package = zone->package >= 0 && zone->package <= VJ_RESOURCE_PACKAGE_MAX;
   if (zone->kind == VJ_ZONE_DRAM)
     return VJ_RESOURCE_MEMORY;
+  if (zone->kind == VJ_ZONE_STORAGE)
+    return VJ_RESOURCE_STORAGE;
   if (n_packages < 2 || !on_package || (zone->kind != VJ_ZONE_PACKAGE && !vj_zone_is_within_parent (zone)))
     return VJ_RESOURCE_CPU;
   return VJ_RESOURCE_PACKAGE (zone->package);

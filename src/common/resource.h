@@ -22,8 +22,8 @@ typedef guint VjResource;
 #define VJ_RESOURCE_PACKAGE_MAX 999
 #define VJ_RESOURCE_MAX         VJ_RESOURCE_PACKAGE (VJ_RESOURCE_PACKAGE_MAX)
 
-/* What shares a zone on a machine of that many packages: memory for dram; for a package, and what is inside it, the CPU
- * time on it where there are several; CPU time for everything else. */
+/* What shares a zone on a machine of that many packages: memory for dram, bytes moved for storage; for a package, and
+ * what is inside it, the CPU time on it where there are several; CPU time for everything else. */
 VjResource vj_resource_of_zone (const VjZone *zone, guint n_packages);
 
 /* An amount of MEMORY: bytes that stood for elapsed_us. Rounded down; saturates. */

@@ -60,7 +60,7 @@ is_psys (const char *name)
 }
 
 static VjZoneKind
-kind_of_name (const char *name)
+kind_of_name (const char *name, gboolean at_top)
 {
   if (strcmp (name, "core") == 0)
     return VJ_ZONE_CORE;
@@ -68,6 +68,8 @@ kind_of_name (const char *name)
     return VJ_ZONE_UNCORE;
   if (strcmp (name, "dram") == 0)
     return VJ_ZONE_DRAM;
+  if (at_top && strcmp (name, "storage") == 0)
+    return VJ_ZONE_STORAGE;
   return is_psys (name) ? VJ_ZONE_PSYS : VJ_ZONE_OTHER;
 }
 
@@ -93,8 +95,8 @@ vj_zone_init (VjZone *ret_zone, const char *name, const VjZone *parent, int pare
       zone.die = parent->die;
     }
   memcpy (zone.id + prefix, name, length);
-  zone.kind =
-      parse_package (zone.name, &zone.package, &zone.die) ? VJ_ZONE_PACKAGE : kind_of_name (zone.name);
+  zone.kind = parse_package (zone.name, &zone.package, &zone.die) ? VJ_ZONE_PACKAGE
+                                                                  : kind_of_name (zone.name, parent == NULL);
   if (parent != NULL && parent->kind == VJ_ZONE_PSYS && strcmp (zone.name, "rest") == 0)
     zone.kind = VJ_ZONE_REST;
   *ret_zone = zone;
@@ -120,4 +122,10 @@ gboolean
 vj_zone_is_within_parent (const VjZone *zone)
 {
   return zone->parent >= 0 && (zone->kind == VJ_ZONE_CORE || zone->kind == VJ_ZONE_UNCORE);
+}
+
+gboolean
+vj_zone_is_component (const VjZone *zone)
+{
+  return zone->kind == VJ_ZONE_PACKAGE || zone->kind == VJ_ZONE_DRAM || zone->kind == VJ_ZONE_STORAGE;
 }

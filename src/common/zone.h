@@ -12,6 +12,7 @@ typedef enum
   VJ_ZONE_CORE,
   VJ_ZONE_UNCORE,
   VJ_ZONE_DRAM,
+  VJ_ZONE_STORAGE, /* "storage" at the top: the machine's disks; no kernel has it yet */
   VJ_ZONE_PSYS,
   VJ_ZONE_REST,  /* "rest" below psys: computed, what packages and dram leave of it */
   VJ_ZONE_OTHER, /* a name that is none of these: measured and shown, not attributed */
@@ -42,3 +43,6 @@ gboolean vj_zone_init_from_id (VjZone *ret_zone, const char *id, const VjZone *z
 
 /* Energy of core and uncore is contained in their package's; that of dram and psys is not. */
 gboolean vj_zone_is_within_parent (const VjZone *zone);
+
+/* A component of the machine: packages, dram and storage may be added up (equation 4.1). */
+gboolean vj_zone_is_component (const VjZone *zone);

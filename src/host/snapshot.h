@@ -31,7 +31,7 @@ typedef struct
   const char *manager;
   VjDomainState state;
   int pid;                   /* 0 while unknown */
-  guint64 power_uw;          /* packages + dram, over the last interval */
+  guint64 power_uw;          /* of all components, over the last interval */
   guint64 cpu_ns;            /* cumulative, as the energies are */
   const char *usage;         /* vj_scope_kind_name (), or NULL while unknown */
   const char *package_split; /* vj_consumption_split () */

@@ -23,7 +23,7 @@ SECONDS = float(os.environ.get("VJ_CHURN_SECONDS", "15"))
 ZONES = {
     "intel-rapl:0": ("package-0", 9), "intel-rapl:0:0": ("core", 5), "intel-rapl:0:1": ("uncore", 3),
     "intel-rapl:0:2": ("dram", 2), "intel-rapl:1": ("package-1", 7), "intel-rapl:1:0": ("core", 6),
-    "intel-rapl:2": ("psys", 20),
+    "intel-rapl:2": ("psys", 20), "intel-rapl:3": ("storage", 4),
 }  # fmt: skip
 POLICIES = ("separate", "even", "proportional", "allocation")
 CONFIG = """[attribution]
@@ -111,6 +111,7 @@ class Churn(unittest.TestCase):
         self.seen, self.totals, self.history = {}, {}, []
         self.guests, self.born = [], 0
         self.fake_topology()
+        os.symlink("/sys/block", os.path.join(self.host.sys, "block"))
         for zone, (name, _) in ZONES.items():
             self.raw[zone] = 1000000
             self.host.powercap.add(zone, name)

@@ -11,11 +11,8 @@ vj_domain_shown_energy (const VjDomain *domain)
   const VjLedger *ledger = domain->table->options.run.ledger;
   guint64 sum_uj = 0;
   for (guint zone = 0; zone < vj_ledger_n_zones (ledger); zone++)
-    {
-      VjZoneKind kind = vj_ledger_zone (ledger, zone)->kind;
-      if (kind == VJ_ZONE_PACKAGE || kind == VJ_ZONE_DRAM)
-        sum_uj += vj_domain_run_energy_uj (domain->run, zone);
-    }
+    if (vj_zone_is_component (vj_ledger_zone (ledger, zone)))
+      sum_uj += vj_domain_run_energy_uj (domain->run, zone);
   return sum_uj;
 }
 

@@ -23,7 +23,7 @@ typedef struct
   char *settings_problem;
   gboolean told;      /* by a watcher; else it is known from the store alone */
   gboolean forgotten; /* nothing is kept for a later run */
-  guint64 shown_uj;   /* packages + dram at the last tick */
+  guint64 shown_uj;   /* of all components at the last tick */
   guint64 power_uw;
 } VjDomain;
 

@@ -4,6 +4,7 @@
 #include "common/units.h"
 #include "host/usage/memory.h"
 #include "host/usage/package_usage.h"
+#include "host/usage/storage.h"
 
 /* A domain's memory changes slowly, and reading it costs several times what CPU time costs. */
 #define MEMORY_PERIOD_US (10 * VJ_US_PER_S)
@@ -19,6 +20,7 @@ struct VjConsumption
   VjMemoryUsage *memory;    /* NULL: not needed, or not readable */
   guint64 memory_bytes;     /* when it was last read */
   guint64 memory_age_us;    /* since then */
+  VjStorageUsage *storage;  /* NULL: as memory */
   VjPackageUsage *packages; /* NULL: one package */
   guint64 *package_ns;      /* scratch, one per package */
   gboolean exact;
@@ -65,6 +67,8 @@ vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GE
   note_alone (consumption);
   if (vj_machine_shares_memory (machine))
     open_memory (consumption, roots, pid);
+  if (vj_machine_disks (machine) != NULL)
+    consumption->storage = vj_storage_usage_open (roots, vj_machine_disks (machine), pid, NULL);
   open_packages (consumption, roots, pid);
   return g_steal_pointer (&consumption);
 }
@@ -75,6 +79,7 @@ vj_consumption_free (VjConsumption *consumption)
   if (consumption == NULL)
     return;
   g_clear_pointer (&consumption->packages, vj_package_usage_free);
+  g_clear_pointer (&consumption->storage, vj_storage_usage_free);
   g_clear_pointer (&consumption->memory, vj_memory_usage_free);
   g_clear_pointer (&consumption->cpu, vj_usage_free);
   g_free (consumption->package_ns);
@@ -93,6 +98,8 @@ vj_consumption_set_cpu_ns (VjConsumption *consumption, guint64 cpu_ns)
   const guint64 back_ns = consumption->cpu_ns - MIN (consumption->cpu_ns, cpu_ns);
   consumption->cpu_ns = cpu_ns;
   consumption->alone_ns -= MIN (consumption->alone_ns, back_ns);
+  if (cpu_ns == 0 && consumption->storage != NULL)
+    vj_storage_usage_count_from_birth (consumption->storage);
 }
 
 VjScopeKind
@@ -146,6 +153,15 @@ add_memory (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us)
 }
 
 static void
+add_storage (VjConsumption *consumption, VjAccount *account)
+{
+  const VjDisks *disks = vj_machine_disks (consumption->machine);
+  guint64 bytes = 0;
+  if (consumption->storage != NULL && vj_storage_usage_take (consumption->storage, disks, &bytes, NULL))
+    vj_account_add_usage (account, VJ_RESOURCE_STORAGE, bytes);
+}
+
+static void
 add_cpu (VjConsumption *consumption, VjAccount *account, guint64 cpu_ns)
 {
   guint64 used_ns = cpu_ns - MIN (cpu_ns, consumption->cpu_ns);
@@ -163,6 +179,7 @@ vj_consumption_sample (VjConsumption *consumption, VjAccount *account, guint64 e
   note_alone (consumption);
   add_cpu (consumption, account, cpu_ns);
   add_memory (consumption, account, elapsed_us);
+  add_storage (consumption, account);
   return TRUE;
 }
 

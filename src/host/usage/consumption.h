@@ -10,13 +10,13 @@
 typedef struct VjConsumption VjConsumption;
 
 /* Opens the readers that the machine's zones need for the process pid and what belongs to its domain; without
- * roots->cgroupfs, for the process alone. roots and machine are borrowed. Fails where CPU time cannot be read; memory that
- * cannot be read counts as none. */
+ * roots->cgroupfs, for the process alone. roots and machine are borrowed. Fails where CPU time cannot be read; memory and
+ * I/O that cannot be read count as none. */
 VjConsumption *vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GError **error);
 void vj_consumption_free (VjConsumption *consumption);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjConsumption, vj_consumption_free)
 
-/* The raw CPU time that the next sample counts from: at first what it was at opening. */
+/* The raw CPU time that the next sample counts from: at first what it was at opening. Set to 0: from birth, and I/O too. */
 guint64 vj_consumption_cpu_ns (const VjConsumption *consumption);
 void vj_consumption_set_cpu_ns (VjConsumption *consumption, guint64 cpu_ns);
 VjScopeKind vj_consumption_kind (const VjConsumption *consumption);

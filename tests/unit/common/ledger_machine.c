@@ -17,8 +17,9 @@ new_machine (guint64 static_uw)
   {
     const char *name;
     int parent;
-  } zones[N_ZONES] = { { "package-0", -1 }, { "core", 0 }, { "uncore", 0 }, { "dram", 0 },
-                       { "package-1", -1 }, { "core", 4 }, { "psys", -1 },  { "gpu", -1 } };
+  } zones[N_ZONES] = { { "package-0", -1 }, { "core", 0 },       { "uncore", 0 },
+                       { "dram", 0 },       { "package-1", -1 }, { "core", 4 },
+                       { "psys", -1 },      { "storage", -1 },   { "gpu", -1 } };
   VjLedger *ledger = vj_ledger_new ();
   for (int i = 0; i < N_ZONES; i++)
     {
@@ -227,7 +228,7 @@ world_init (World *world, guint32 seed)
   vj_ledger_set_resource (world->ledger, DRAM, VJ_RESOURCE_MEMORY);
   vj_ledger_set_resource (world->ledger, PACKAGE_1, VJ_RESOURCE_PACKAGE (1));
   vj_ledger_set_resource (world->ledger, CORE_1, VJ_RESOURCE_PACKAGE (1));
-  vj_ledger_set_resource (world->ledger, PSYS, VJ_RESOURCE_STORAGE);
+  vj_ledger_set_resource (world->ledger, STORAGE, VJ_RESOURCE_STORAGE);
   vj_ledger_set_debt_limit (world->ledger, VJ_RESOURCE_PACKAGE (1), DEBT_NS);
 }
 

@@ -7,8 +7,8 @@
 #define TICK_US G_GUINT64_CONSTANT (1000000)
 #define DEBT_NS G_GUINT64_CONSTANT (80000000)
 
-/* A machine of one package with core, uncore and dram, a second package with core, psys, and something
- * unknown. */
+/* A machine of one package with core, uncore and dram, a second package with core, psys, storage, and
+ * something unknown. */
 enum
 {
   PACKAGE,
@@ -18,6 +18,7 @@ enum
   PACKAGE_1,
   CORE_1,
   PSYS,
+  STORAGE,
   OTHER,
   N_ZONES
 };

@@ -196,6 +196,9 @@ test_delta (void **state)
       g_array_append_vals (now, cases[i].now, cases[i].n_now);
       if (vj_disk_bytes_delta (before, now) != cases[i].delta)
         fail_msg ("%s", cases[i].title);
+      assert_int_equal (vj_disk_bytes_advance (before, now), cases[i].delta);
+      assert_int_equal (vj_disk_bytes_advance (before, now), 0);
+      assert_int_equal (before->len, cases[i].n_now);
     }
 }
 

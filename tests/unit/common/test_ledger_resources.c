@@ -16,7 +16,6 @@ new_server (void)
   VjLedger *ledger = new_machine (0);
   for (guint z = 0; z < N_ZONES; z++)
     vj_ledger_set_resource (ledger, z, vj_resource_of_zone (vj_ledger_zone (ledger, z), 2));
-  vj_ledger_set_resource (ledger, OTHER, VJ_RESOURCE_STORAGE);
   return ledger;
 }
 
@@ -44,6 +43,8 @@ test_resource_of_a_zone (void **state)
     { DRAM, 1, VJ_RESOURCE_MEMORY },
     { DRAM, 2, VJ_RESOURCE_MEMORY },
     { PSYS, 2, VJ_RESOURCE_CPU },
+    { STORAGE, 1, VJ_RESOURCE_STORAGE },
+    { STORAGE, 2, VJ_RESOURCE_STORAGE },
     { OTHER, 2, VJ_RESOURCE_CPU },
   };
   g_autoptr (VjLedger) ledger = new_machine (0);
@@ -82,8 +83,8 @@ test_each_zone_by_its_own_resource (void **state)
   vj_ledger_add_busy (ledger, VJ_RESOURCE_STORAGE, 8192);
   measure (ledger, 1000);
   vj_ledger_settle (ledger);
-  static const guint64 expected[N_ZONES][2] = { { 1000, 0 }, { 500, 0 }, { 500, 0 }, { 100, 300 },
-                                                { 500, 0 },  { 250, 0 }, { 900, 0 }, { 0, 500 } };
+  static const guint64 expected[N_ZONES][2] = { { 1000, 0 }, { 500, 0 }, { 500, 0 }, { 100, 300 }, { 500, 0 },
+                                                { 250, 0 },  { 900, 0 }, { 0, 500 }, { 0, 0 } };
   for (guint z = 0; z < N_ZONES; z++)
     {
       assert_int_equal (vj_account_energy_uj (a, z), expected[z][0]);

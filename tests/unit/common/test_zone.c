@@ -27,6 +27,8 @@ test_top_level_names (void **state)
     { "psys\n", "psys", VJ_ZONE_PSYS, -1, -1 },
     { "psys-1", "psys-1", VJ_ZONE_PSYS, -1, -1 },
     { "dram", "dram", VJ_ZONE_DRAM, -1, -1 },
+    { "storage\n", "storage", VJ_ZONE_STORAGE, -1, -1 },
+    { "storage-0", "storage-0", VJ_ZONE_OTHER, -1, -1 },
     { "core", "core", VJ_ZONE_CORE, -1, -1 },
     { "package-", "package-", VJ_ZONE_OTHER, -1, -1 },
     { "package-0x", "package-0x", VJ_ZONE_OTHER, -1, -1 },
@@ -49,6 +51,9 @@ test_top_level_names (void **state)
       assert_int_equal (zone.die, cases[i].die);
       assert_int_equal (zone.parent, -1);
       assert_false (vj_zone_is_within_parent (&zone));
+      const gboolean is_component =
+          zone.kind == VJ_ZONE_PACKAGE || zone.kind == VJ_ZONE_DRAM || zone.kind == VJ_ZONE_STORAGE;
+      assert_int_equal (vj_zone_is_component (&zone), is_component);
     }
 }
 
@@ -93,6 +98,7 @@ test_sub_zones (void **state)
     { "uncore", "package-1-die-2/uncore", VJ_ZONE_UNCORE, TRUE },
     { "dram", "package-1-die-2/dram", VJ_ZONE_DRAM, FALSE },
     { "other", "package-1-die-2/other", VJ_ZONE_OTHER, FALSE },
+    { "storage", "package-1-die-2/storage", VJ_ZONE_OTHER, FALSE },
   };
   VjZone zones[2], zone, again;
   assert_true (vj_zone_init (&zones[0], "psys", NULL, -1));

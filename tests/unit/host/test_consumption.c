@@ -28,12 +28,15 @@ used_ns (void)
 }
 
 static VjLedger *
-ledger_new (void)
+ledger_new (gboolean with_storage)
 {
   VjZone zone;
   VjLedger *ledger = vj_ledger_new ();
   assert_true (vj_zone_init (&zone, "package-0", NULL, -1));
   vj_ledger_add_zone (ledger, &zone, 0);
+  assert_true (vj_zone_init (&zone, "storage", NULL, -1));
+  if (with_storage)
+    vj_ledger_add_zone (ledger, &zone, 0);
   return ledger;
 }
 
@@ -49,9 +52,9 @@ typedef struct
 
 /* cpu_stat NULL: in no scope. */
 static Bed
-bed_new (const char *root, int pid, const char *cpu_stat)
+bed_open (const char *root, int pid, const char *cpu_stat, gboolean with_storage)
 {
-  Bed bed = { .ledger = ledger_new () };
+  Bed bed = { .ledger = ledger_new (with_storage) };
   g_autofree char *procfs = g_build_filename (root, "proc", NULL);
   g_autofree char *cgroupfs = g_build_filename (root, "cgroup", NULL);
   g_autofree char *cgroup = g_strdup_printf ("proc/%d/cgroup", pid);
@@ -69,6 +72,12 @@ bed_new (const char *root, int pid, const char *cpu_stat)
   assert_non_null (bed.consumption);
   assert_int_equal (vj_consumption_kind (bed.consumption), cpu_stat != NULL ? VJ_SCOPE_V2 : VJ_SCOPE_PROCESS);
   return bed;
+}
+
+static Bed
+bed_new (const char *root, int pid, const char *cpu_stat)
+{
+  return bed_open (root, pid, cpu_stat, FALSE);
 }
 
 static void
@@ -143,6 +152,62 @@ test_nothing_is_left_of_a_process_that_had_gone_before_the_last_sample (void **s
   bed_clear (&bed);
 }
 
+/* Its scope moved so many bytes in all, and the machine's disk. */
+static void
+write_moved (const char *root, guint64 bytes, guint64 disk_bytes)
+{
+  g_autofree char *io = g_strdup_printf ("8:0 rbytes=%" G_GUINT64_FORMAT " wbytes=0\n9:0 rbytes=7\n", bytes);
+  g_autofree char *disk =
+      g_strdup_printf (" 8 0 sda 1 1 %" G_GUINT64_FORMAT " 1 1 1 0 1 0 0 0\n", disk_bytes / 512);
+  tempdir_mkdir (root, "block/sda/device");
+  tempdir_write (root, "cgroup" SCOPE "/io.stat", io);
+  tempdir_write (root, "proc/diskstats", disk);
+}
+
+/* One interval with a millijoule of storage. Returns what the domain has been given of that so far. */
+static guint64
+storage_after_tick (Bed *bed)
+{
+  vj_machine_read (bed->machine, 1);
+  assert_true (vj_consumption_sample (bed->consumption, bed->account, 0));
+  vj_ledger_measure (bed->ledger, 1, 1000, VJ_US_PER_S, FALSE);
+  vj_ledger_settle (bed->ledger);
+  const VjZoneTotals *totals = vj_ledger_totals (bed->ledger, 1);
+  assert_int_equal (totals->attributed_uj + totals->remainder_uj, totals->measured_uj);
+  return vj_account_energy_uj (bed->account, 1);
+}
+
+static void
+test_storage_is_shared_by_what_the_scope_moved (void **state)
+{
+  write_moved (*state, 1 << 20, 1 << 20);
+  Bed bed = bed_open (*state, getpid (), "usage_usec 1000\n", TRUE);
+  assert_int_equal (storage_after_tick (&bed), 0); /* nobody knows what the machine has moved before */
+  write_moved (*state, (1 << 20) + 4096, (1 << 20) + 16384);
+  assert_int_equal (storage_after_tick (&bed), 250);
+  write_moved (*state, (1 << 20) + 4096, (1 << 20) + 32768);
+  assert_int_equal (storage_after_tick (&bed), 250);
+  assert_int_equal (vj_ledger_totals (bed.ledger, 1)->gap_uj, 1000);
+  bed_clear (&bed);
+}
+
+static void
+test_storage_of_one_born_now_counts_from_zero (void **state)
+{
+  write_moved (*state, 0, 0);
+  Bed bed = bed_open (*state, getpid (), "usage_usec 1000\n", TRUE);
+  storage_after_tick (&bed);
+  write_moved (*state, 4096, 8192);
+  g_autofree char *procfs = g_build_filename (*state, "proc", NULL);
+  g_autofree char *cgroupfs = g_build_filename (*state, "cgroup", NULL);
+  const VjRoots roots = { .procfs = procfs, .cgroupfs = cgroupfs, .sysfs = *state };
+  vj_consumption_free (bed.consumption);
+  bed.consumption = vj_consumption_open (&roots, bed.machine, getpid (), NULL);
+  vj_consumption_set_cpu_ns (bed.consumption, 0);
+  assert_int_equal (storage_after_tick (&bed), 500);
+  bed_clear (&bed);
+}
+
 int
 main (void)
 {
@@ -150,6 +215,8 @@ main (void)
     tempdir_unit_test (test_completed_after_time_outside_the_scope),
     tempdir_unit_test (test_completed_where_others_used_the_scope),
     tempdir_unit_test (test_completed_from_zero),
+    tempdir_unit_test (test_storage_is_shared_by_what_the_scope_moved),
+    tempdir_unit_test (test_storage_of_one_born_now_counts_from_zero),
     tempdir_unit_test (test_nothing_is_left_of_a_process_that_had_gone_before_the_last_sample),
   };
   return cmocka_run_group_tests_name ("consumption", tests, NULL, NULL);

@@ -138,7 +138,7 @@ skip_because (const char *reason)
   skip ();
 }
 
-/* Equation 4.12-4.14 on what was really moved: there is no meter for storage yet, so its energy is simulated, one joule,
+/* Equation 4.12-4.14 on what was really moved. No kernel has a meter for storage yet, so its energy is simulated, one joule,
  * and the shares are what is proven. */
 static void
 assert_shared_by_bytes (guint64 domain_bytes, guint64 machine_bytes)
@@ -149,7 +149,7 @@ assert_shared_by_bytes (guint64 domain_bytes, guint64 machine_bytes)
 
   assert_true (vj_zone_init (&zone, "storage", NULL, -1));
   vj_ledger_add_zone (ledger, &zone, 0);
-  vj_ledger_set_resource (ledger, 0, VJ_RESOURCE_STORAGE);
+  vj_ledger_set_resource (ledger, 0, vj_resource_of_zone (&zone, 1));
   VjAccount *account = vj_ledger_open (ledger, "domain");
 
   vj_account_add_usage (account, VJ_RESOURCE_STORAGE, domain_bytes);
@@ -168,6 +168,7 @@ static VjScopeKind
 count_moved (Fixture *fixture, const char *cgroup)
 {
   g_autoptr (GArray) machine = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+  guint64 domain_bytes = 0;
   int socket = -1;
   const int pid = test_child_start (move_bytes, &fixture->fd, &socket);
 
@@ -177,12 +178,9 @@ count_moved (Fixture *fixture, const char *cgroup)
   g_autoptr (VjStorageUsage) usage = vj_storage_usage_open (&roots, fixture->disks, pid, NULL);
   assert_non_null (usage);
   assert_true (vj_disks_read (fixture->disks, machine, NULL));
-  assert_true (vj_storage_usage_read (usage, fixture->disks, fixture->before, NULL));
 
   assert_true (test_child_signal (socket) && test_child_await (socket));
-  assert_true (vj_storage_usage_read (usage, fixture->disks, fixture->now, NULL));
-  const guint64 domain_bytes = vj_disk_bytes_delta (fixture->before, fixture->now);
-
+  assert_true (vj_storage_usage_take (usage, fixture->disks, &domain_bytes, NULL));
   assert_true (vj_disks_read (fixture->disks, fixture->now, NULL));
   const guint64 machine_bytes = vj_disk_bytes_delta (machine, fixture->now);
 
