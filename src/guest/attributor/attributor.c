@@ -143,7 +143,9 @@ use_source (VjAttributor *attributor, VjSource *source, GError **error)
   g_autofree guint *map = g_new (guint, n_zones);
   for (guint i = 0; i < n_zones; i++)
     vj_ledger_add_zone (ledger, vj_source_zone (source, i), 0);
-  VjMachine *machine = vj_machine_open (&attributor->options->roots, ledger, FALSE, error);
+  VjRoots roots = attributor->options->roots;
+  roots.sysfs = attributor->options->device_sysfs;
+  VjMachine *machine = vj_machine_open (&roots, ledger, FALSE, error);
   if (machine == NULL)
     {
       vj_ledger_free (ledger);
@@ -161,7 +163,7 @@ use_source (VjAttributor *attributor, VjSource *source, GError **error)
     keep_totals (attributor);
   for (guint i = 0; i < n_zones; i++)
     map[i] = show_zone (attributor, ledger, i);
-  vj_workloads_set_ledger (attributor->workloads, ledger, map, attributor->shown->len);
+  vj_workloads_set_ledger (attributor->workloads, ledger, machine, map, attributor->shown->len);
   g_clear_pointer (&attributor->machine, vj_machine_free);
   g_clear_pointer (&attributor->ledger, vj_ledger_free);
   g_clear_pointer (&attributor->source, vj_source_free);

@@ -12,6 +12,7 @@ typedef struct VjAttributor VjAttributor;
 typedef struct
 {
   VjRoots roots;       /* sysfs: what holds class/powercap */
+  char *device_sysfs;  /* what tells of this machine's disks and memory */
   guint64 interval_us; /* of a tree that does not tell of its updates */
   VjWorkloadsOptions workloads;
   void (*report) (const char *line,

@@ -19,6 +19,7 @@
 typedef struct
 {
   char *sysfs;
+  char *device_sysfs;
   char *procfs;
   char *cgroupfs;
   char *interval;
@@ -35,6 +36,7 @@ static void
 texts_clear (Texts *texts)
 {
   g_free (texts->sysfs);
+  g_free (texts->device_sysfs);
   g_free (texts->procfs);
   g_free (texts->cgroupfs);
   g_free (texts->interval);
@@ -155,6 +157,7 @@ interpret (VjAttributorCommandLine *line, Texts *texts, GError **error)
     return FALSE;
   line->attributor.workloads.processes = (line->levels & VJ_LEVEL_PROCESS) != 0;
   roots->sysfs = texts->sysfs != NULL ? g_steal_pointer (&texts->sysfs) : default_sysfs ();
+  line->attributor.device_sysfs = either (texts->device_sysfs, "/sys");
   roots->procfs = either (texts->procfs, "/proc");
   roots->cgroupfs = either (texts->cgroupfs, "/sys/fs/cgroup");
   if (g_strcmp0 (texts->listen, "none") != 0)
@@ -207,6 +210,8 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
     { "sysfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.sysfs,
       "What holds class/powercap (/sys where this machine has counters of its own, else " READERS_SYSFS ")",
       "DIR" },
+    { "device-sysfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.device_sysfs,
+      "Where sysfs tells of this machine's disks and memory (/sys)", "DIR" },
     { "procfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.procfs, "Where procfs is mounted (/proc)", "DIR" },
     { "cgroupfs", 0, 0, G_OPTION_ARG_FILENAME, &texts.cgroupfs,
       "Where control groups are mounted (/sys/fs/cgroup)", "DIR" },
@@ -233,6 +238,7 @@ void
 vj_attributor_command_line_clear (VjAttributorCommandLine *line)
 {
   vj_roots_clear (&line->attributor.roots);
+  g_free (line->attributor.device_sysfs);
   g_free (line->listen);
   g_free (line->log_dir);
   g_free (line->runtime_root);

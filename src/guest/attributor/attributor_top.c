@@ -49,8 +49,7 @@ zone_at (const VjAttributorSnapshot *snapshot, guint i)
 static gboolean
 is_counted (const VjAttributorSnapshot *snapshot, guint i)
 {
-  VjZoneKind kind = zone_at (snapshot, i)->zone.kind;
-  return kind == VJ_ZONE_PACKAGE || kind == VJ_ZONE_DRAM || snapshot->zones->len == 1;
+  return vj_zone_is_component (&zone_at (snapshot, i)->zone) || snapshot->zones->len == 1;
 }
 
 static guint64

@@ -14,14 +14,18 @@
 #include "guest/attributor/process_text.h"
 
 #define STAT_MAX 16384
+#define IO_MAX   65536
 #define PIDS_MAX (32 * 1024 * 1024)
 #define FDS_LEFT 64 /* for everything else */
 
 struct VjCgroupReader
 {
+  const VjCgroupTree *tree;
   gboolean unified;
   char *cpu; /* the controllers' directories; NULL: there is none */
   char *memory;
+  char *io;
+  const VjDisks *disks; /* NULL: io is not read */
   const char *cpu_file;
   int fd_limit; /* files beyond it do not stay open */
 };
@@ -51,6 +55,7 @@ vj_cgroup_reader_new (const VjCgroupTree *tree)
   static const char *const cpu[] = { "cpuacct", "cpu,cpuacct", "unified", NULL };
   static const char *const memory[] = { "memory", NULL };
   VjCgroupReader *reader = g_new0 (VjCgroupReader, 1);
+  reader->tree = tree;
   reader->unified = strcmp (vj_cgroup_tree_version (tree), "v2") == 0;
   reader->cpu = first_directory (tree, cpu);
   reader->memory = first_directory (tree, memory);
@@ -67,6 +72,7 @@ vj_cgroup_reader_free (VjCgroupReader *reader)
     return;
   g_free (reader->cpu);
   g_free (reader->memory);
+  g_free (reader->io);
   g_free (reader);
 }
 
@@ -149,6 +155,43 @@ vj_cgroup_read_memory (const VjCgroupReader *reader, const VjCgroup *group, guin
     return refuse (group, "memory.stat", error);
   *ret_bytes = parts.anon + parts.shmem + parts.hugetlb;
   return TRUE;
+}
+
+static gboolean
+read_all_disks (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_disks, GError **error)
+{
+  const char *file = reader->unified ? "io.stat" : "blkio.throttle.io_service_bytes_recursive";
+  gsize length = 0;
+  g_autofree char *text = read_once (reader->io, group, file, IO_MAX, &length, error);
+  if (text == NULL)
+    return FALSE;
+  return (reader->unified ? vj_io_text_parse_io_stat (text, length, ret_disks)
+                          : vj_io_text_parse_blkio (text, length, ret_disks))
+         || refuse (group, file, error);
+}
+
+gboolean
+vj_cgroup_read_io (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_disks, GError **error)
+{
+  if (!read_all_disks (reader, group, ret_disks, error))
+    return FALSE;
+  vj_disks_filter (reader->disks, ret_disks);
+  return TRUE;
+}
+
+void
+vj_cgroup_reader_use_disks (VjCgroupReader *reader, const VjDisks *disks)
+{
+  const VjCgroup root = { .path = (char *)"/" };
+  g_autoptr (GArray) of_root = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+  g_clear_pointer (&reader->io, g_free);
+  reader->disks = disks;
+  if (disks == NULL)
+    return;
+  reader->io = vj_cgroup_tree_directory (reader->tree, "blkio");
+  if (!reader->unified
+      && !(read_all_disks (reader, &root, of_root, NULL) && vj_disks_are_counted (disks, of_root)))
+    g_clear_pointer (&reader->io, g_free);
 }
 
 /* A list comes a page at a time, unlike the files with one record. */

@@ -3,10 +3,11 @@
 
 #include <glib.h>
 
+#include "common/disks.h"
 #include "guest/attributor/cgroup_tree.h"
 
 /* What a control group has used, from the files of its controllers (Documentation/admin-guide/cgroup-v2.rst,
- * cgroup-v1/{cpuacct,memory}.rst). */
+ * cgroup-v1/{cpuacct,memory,blkio-controller}.rst). */
 typedef struct VjCgroupReader VjCgroupReader;
 
 /* tree is borrowed for the reader's life. */
@@ -22,6 +23,12 @@ gboolean vj_cgroup_read_cpu (const VjCgroupReader *reader, VjCgroup *group, guin
  * UNAVAILABLE without a memory controller. */
 gboolean vj_cgroup_read_memory (const VjCgroupReader *reader, const VjCgroup *group, guint64 *ret_bytes,
                                 GError **error);
+/* The disks that are read and written, from now on; borrowed. NULL: nobody asks. */
+void vj_cgroup_reader_use_disks (VjCgroupReader *reader, const VjDisks *disks);
+/* Fills an array of VjDiskBytes with what the group and all below it have moved on these disks so far. UNAVAILABLE without an
+ * io controller, and where the kernel does not count for it (vj_disks_are_counted ()). */
+gboolean vj_cgroup_read_io (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_disks,
+                            GError **error);
 /* Fills an array of int with the processes of the group itself, not those below it; empty on failure. UNAVAILABLE for a threaded
  * group (cgroups(7)): it has threads alone, and their processes are those of the group that its subtree is below. */
 gboolean vj_cgroup_read_processes (const VjCgroupReader *reader, const VjCgroup *group, GArray *ret_pids,

@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 #include "common/file.h"
+#include "common/io_text.h"
 #include "common/procfs.h"
 #include "common/units.h"
 
@@ -21,6 +22,7 @@ struct VjProcesses
   guint64 serial;
   guint64 born_after_us;
   gboolean memory;
+  gboolean storage;
   guint64 ticks_per_s;
   guint64 page_bytes;
 };
@@ -60,11 +62,12 @@ vj_thread_group_free (VjThreadGroup *process)
 }
 
 void
-vj_processes_begin (VjProcesses *processes, guint64 born_after_us, gboolean memory)
+vj_processes_begin (VjProcesses *processes, guint64 born_after_us, gboolean memory, gboolean storage)
 {
   processes->tick++;
   processes->born_after_us = born_after_us;
   processes->memory = memory;
+  processes->storage = storage;
 }
 
 /* --- one process --- */
@@ -96,6 +99,24 @@ read_memory (const VjProcesses *processes, VjThreadGroup *process)
   g_autofree char *text = read_file (processes, process->pid, "statm", &length);
   if (text != NULL && vj_process_text_parse_statm (text, length, &pages))
     process->memory_bytes = MIN (pages, G_MAXUINT32) * processes->page_bytes;
+}
+
+/* Whoever may not see it has none: it is its group's. */
+static void
+read_io (const VjProcesses *processes, VjThreadGroup *process, gboolean from_birth)
+{
+  gsize length = 0;
+  guint64 total = 0;
+  process->io_bytes = 0;
+  if (!processes->storage)
+    return;
+  g_autofree char *text = read_file (processes, process->pid, "io", &length);
+  if (text == NULL || !vj_io_text_parse_pid_io (text, length, &total))
+    return;
+  if (process->io_read || from_birth)
+    process->io_bytes = total - MIN (process->io_total, total);
+  process->io_total = total;
+  process->io_read = TRUE;
 }
 
 static gboolean
@@ -156,15 +177,17 @@ go_on (const VjProcesses *processes, VjThreadGroup *process, guint64 *ret_used_n
       || (due && !look_closely (processes, process)))
     return FALSE;
   *ret_used_ns += add_usage (process, process->clock_ns, now_ns);
+  read_io (processes, process, FALSE);
   return TRUE;
 }
 
 /* One that came from another group: what it used until now is that one's. */
 static guint64
-counted_from (const VjProcesses *processes, const VjThreadGroup *process, gboolean was_elsewhere)
+begin (const VjProcesses *processes, VjThreadGroup *process, gboolean was_elsewhere)
 {
   gboolean born = process->start_us > processes->born_after_us && !was_elsewhere;
-  return born ? 0 : process->clock_ns;
+  read_io (processes, process, born);
+  return add_usage (process, born ? 0 : process->clock_ns, process->clock_ns);
 }
 
 /* --- a group's --- */
@@ -186,7 +209,7 @@ read_one (VjProcesses *processes, VjLedger *ledger, int pid, gpointer owner, GPt
   if (process == NULL)
     return;
   elsewhere = elsewhere && known->start_us == process->start_us;
-  *used_ns += add_usage (process, counted_from (processes, process, elsewhere), process->clock_ns);
+  *used_ns += begin (processes, process, elsewhere);
   process->seen = processes->tick;
   g_hash_table_replace (processes->by_pid, GINT_TO_POINTER (pid),
                         process); /* the one before has ended here */

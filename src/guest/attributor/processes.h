@@ -19,11 +19,14 @@ typedef struct
   char command[VJ_COMMAND_MAX + 1]; /* comm: any bytes */
   guint64 cpu_ns;       /* used in this group while it was followed; from birth, if it was born meanwhile */
   guint64 memory_bytes; /* anonymous and shared memory of its own (/proc/PID/statm) as of late */
+  guint64 io_bytes;     /* read from disks and written to them since the last tick (/proc/PID/io) */
   guint64 *base_uj;     /* owner's use: energy under earlier ledgers; NULL: none */
   VjAccount *account;
   gpointer owner;
   clockid_t clock;
   guint64 clock_ns; /* at the last reading */
+  guint64 io_total; /* the same */
+  gboolean io_read; /* at least once */
   guint64 seen;     /* the tick of that */
 } VjThreadGroup;
 
@@ -34,8 +37,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjProcesses, vj_processes_free)
 guint vj_processes_count (const VjProcesses *processes);
 
 /* Begins a tick. born_after_us: CLOCK_BOOTTIME of the last one; a process that started later is counted from birth, an older
- * one from now on. memory: their memory is read too, of some of them at each tick. */
-void vj_processes_begin (VjProcesses *processes, guint64 born_after_us, gboolean memory);
+ * one from now on. memory: their memory is read too, of some of them at each tick. storage: so is what they read and write,
+ * of all. */
+void vj_processes_begin (VjProcesses *processes, guint64 born_after_us, gboolean memory, gboolean storage);
 /* Reads the processes pids (int) of one group, owner, into their accounts. members holds those of the last time; it is made to
  * hold those of now, and the ones that have ended or gone elsewhere are appended to ended, with their accounts. Returns the
  * CPU time that was added, ns. A process that cannot be read (hidepid, already gone) is not a member: its group has its usage. */

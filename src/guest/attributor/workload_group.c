@@ -42,6 +42,7 @@ vj_group_free (VjGroup *group)
   g_clear_pointer (&group->children, g_ptr_array_unref);
   g_clear_pointer (&group->members, g_ptr_array_unref);
   g_clear_pointer (&group->ended_members, g_ptr_array_unref);
+  g_clear_pointer (&group->io_disks, g_array_unref);
   g_free (group->exited_uj);
   g_free (group->folded_uj);
   g_free (group->path);

@@ -30,6 +30,12 @@ struct VjGroup
 
   guint64 memory_bytes; /* as of late; with all below it */
 
+  /* Bytes read from disks and written to them, as CPU time; workload_io.h. */
+  guint64 io_bytes;
+  guint64 io_ended_bytes;
+  guint64 io_billed_bytes;
+  GArray *io_disks; /* VjDiskBytes at the last reading; NULL: none yet */
+
   VjAccount *account;
   guint64
       *exited_uj; /* own energy that is in no account: of processes that ended, and under earlier ledgers */

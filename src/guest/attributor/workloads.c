@@ -9,6 +9,7 @@
 #include "guest/attributor/cgroup_read.h"
 #include "guest/attributor/cgroup_tree.h"
 #include "guest/attributor/processes.h"
+#include "guest/attributor/workload_io.h"
 #include "guest/attributor/workload_snapshot.h"
 
 /* Memory changes slowly, and a reading costs the kernel more than one of CPU time. */
@@ -21,6 +22,7 @@ struct VjWorkloads
   gpointer user_data;
   VjGroupBook book;
   gboolean by_memory;       /* some zone is shared by it */
+  gboolean by_storage;      /* the same */
   guint64 memory_us;        /* of its last reading; 0: none */
   guint64 read_boottime_us; /* of the last reading; 0: none */
   VjCgroupTree *tree;
@@ -162,6 +164,7 @@ take_up_again (VjWorkloads *workloads, VjCgroup *cgroup)
   group->cgroup = cgroup;
   group->ended_us = 0;
   group->memory_bytes = 0;
+  vj_group_resume_io (group);
   if (group->account == NULL)
     vj_group_open_account (&workloads->book, group);
   return group;
@@ -193,7 +196,10 @@ on_added (VjCgroup *cgroup, gpointer user_data)
 static void
 on_ending (VjCgroup *cgroup, gpointer user_data)
 {
-  read_cpu (user_data, cgroup->data);
+  const VjWorkloads *workloads = user_data;
+  read_cpu (workloads, cgroup->data);
+  if (workloads->by_storage)
+    vj_group_read_io (cgroup->data, workloads->reader);
 }
 
 static void
@@ -235,6 +241,7 @@ on_removed (VjCgroup *cgroup, gpointer user_data)
   if (group->members != NULL)
     vj_processes_end (workloads->processes, group->members, group->ended_members);
   bill (group, 0);
+  vj_group_end_io (group);
   group->cgroup = NULL;
   if (group->parent == NULL)
     return;
@@ -265,17 +272,9 @@ vj_workloads_settled (VjWorkloads *workloads, guint64 now_us, gboolean complete)
     fold_oldest (workloads);
 }
 
-static gboolean
-is_shared_by_memory (const VjLedger *ledger)
-{
-  for (guint i = 0; i < vj_ledger_n_zones (ledger); i++)
-    if (vj_resource_of_zone (vj_ledger_zone (ledger, i), 1) == VJ_RESOURCE_MEMORY)
-      return TRUE;
-  return FALSE;
-}
-
 void
-vj_workloads_set_ledger (VjWorkloads *workloads, VjLedger *ledger, const guint *shown_zone, guint n_shown)
+vj_workloads_set_ledger (VjWorkloads *workloads, VjLedger *ledger, const VjMachine *machine,
+                         const guint *shown_zone, guint n_shown)
 {
   guint n_before = workloads->book.n_shown;
   if (workloads->book.ledger != NULL)
@@ -284,7 +283,9 @@ vj_workloads_set_ledger (VjWorkloads *workloads, VjLedger *ledger, const guint *
   workloads->book.n_shown = n_shown;
   g_free (workloads->book.shown_zone);
   workloads->book.shown_zone = g_memdup2 (shown_zone, vj_ledger_n_zones (ledger) * sizeof *shown_zone);
-  workloads->by_memory = is_shared_by_memory (ledger);
+  workloads->by_memory = vj_machine_shares_memory (machine);
+  workloads->by_storage = vj_machine_disks (machine) != NULL;
+  vj_cgroup_reader_use_disks (workloads->reader, vj_machine_disks (machine));
   vj_group_enter_ledger (&workloads->book, workloads->root, n_before);
 }
 
@@ -298,9 +299,11 @@ vj_workloads_read (VjWorkloads *workloads, guint64 now_us, guint64 elapsed_us)
   if (workloads->processes != NULL)
     vj_processes_begin (workloads->processes,
                         workloads->read_boottime_us != 0 ? workloads->read_boottime_us : boottime_us,
-                        workloads->by_memory);
+                        workloads->by_memory, workloads->by_storage);
   read_group (workloads, workloads->root);
   workloads->read_boottime_us = boottime_us;
+  if (workloads->by_storage)
+    vj_group_use_io (workloads->root, workloads->reader);
   if (!workloads->by_memory)
     return;
   bill_memory (workloads->root, elapsed_us);

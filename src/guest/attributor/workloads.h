@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/ledger.h"
+#include "common/machine.h"
 #include "common/roots.h"
 #include "guest/attributor/attributor_snapshot.h"
 #include "guest/names/names.h"
@@ -34,11 +35,11 @@ VjWorkloads *vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *
 void vj_workloads_free (VjWorkloads *workloads);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjWorkloads, vj_workloads_free)
 
-/* The ledger that accounts are kept in from now on; borrowed until the next one, and the one before is used a last time here. What
- * was given so far is kept. shown_zone: for each zone of the ledger its index among the n_shown zones of snapshots; these may
- * become more with each call, and never change their place. */
-void vj_workloads_set_ledger (VjWorkloads *workloads, VjLedger *ledger, const guint *shown_zone,
-                              guint n_shown);
+/* The ledger that accounts are kept in from now on, and the machine that it is of; both borrowed until the next ones, and the ledger
+ * before is used a last time here. What was given so far is kept. shown_zone: for each zone of the ledger its index among the
+ * n_shown zones of snapshots; these may become more with each call, and never change their place. */
+void vj_workloads_set_ledger (VjWorkloads *workloads, VjLedger *ledger, const VjMachine *machine,
+                              const guint *shown_zone, guint n_shown);
 /* Reads everybody's usage since the last time into the ledger. elapsed_us: since then. */
 void vj_workloads_read (VjWorkloads *workloads, guint64 now_us, guint64 elapsed_us);
 /* After settling. complete: every zone was measured in this interval, so nobody has usage that is yet to be billed; then

@@ -23,7 +23,7 @@ find_zone (VjAccount *account, const char *id, gsize length)
   return NULL;
 }
 
-/* Numbers follow the order of first appearance: packages among packages, sub-zones within their package. */
+/* Numbers follow the order of first appearance: packages and storage among themselves, sub-zones within their package. */
 static gboolean
 number_zone (VjAccount *account, VjAccountZone *zone)
 {
@@ -83,9 +83,9 @@ take_energy (VjAccount *account, const char *id, guint64 energy_uj)
 static gboolean
 is_shown (const VjFrame *frame, const VjZone *zone)
 {
-  const VjZone *package = zone->parent < 0 ? zone : &frame->zones[zone->parent];
+  const VjZone *top = zone->parent < 0 ? zone : &frame->zones[zone->parent];
 
-  return package->kind == VJ_ZONE_PACKAGE && package->parent < 0;
+  return top->parent < 0 && (top->kind == VJ_ZONE_PACKAGE || top->kind == VJ_ZONE_STORAGE);
 }
 
 static gboolean
@@ -151,7 +151,8 @@ vj_account_take (VjAccount *account, const VjFrame *frame)
       if (!is_shown (frame, zone))
         continue;
       take_energy (account, zone->id, frame->energy_uj[i]);
-      if (account->core != VJ_CORE_ALWAYS || zone->parent >= 0 || has_core_or_uncore (frame, (int)i))
+      if (account->core != VJ_CORE_ALWAYS || zone->kind != VJ_ZONE_PACKAGE || zone->parent >= 0
+          || has_core_or_uncore (frame, (int)i))
         continue;
       g_snprintf (core, sizeof core, "%s/core", zone->id);
       take_energy (account, core, frame->energy_uj[i]);

@@ -157,6 +157,23 @@ only_packages_and_their_parts_are_shown (void **state)
   check_rows (account, rows, G_N_ELEMENTS (rows));
 }
 
+/* The packages that were there keep their numbers, and disks have no cores. */
+static void
+storage_is_shown_beside_packages (void **state)
+{
+  const Row rows[] = {
+    { "a", "package-0=10 storage=3", "0 package-0 10; 0:0 core 10; 1 storage 3" },
+    { "a", "package-0=11 storage=4 package-1=1",
+      "0 package-0 11; 0:0 core 11; 1 storage 4; 2 package-1 1; 2:0 core 1" },
+    { "b", "package-0=1",
+      "0 package-0 12; 0:0 core 12; 1 storage 4 frozen; 2 package-1 1 frozen; 2:0 core 1 frozen" },
+  };
+  g_autofree VjAccount *account = g_new0 (VjAccount, 1);
+
+  account->core = VJ_CORE_ALWAYS;
+  check_rows (account, rows, G_N_ELEMENTS (rows));
+}
+
 static void
 core_always (void **state)
 {
@@ -266,6 +283,7 @@ main (void)
     cmocka_unit_test (values_never_go_backwards),
     cmocka_unit_test (zones_keep_their_numbers),
     cmocka_unit_test (only_packages_and_their_parts_are_shown),
+    cmocka_unit_test (storage_is_shown_beside_packages),
     cmocka_unit_test (core_always),
     cmocka_unit_test (state_survives_a_restart),
     cmocka_unit_test (a_spoilt_state_is_refused),

@@ -14,234 +14,9 @@
 
 #include <cmocka.h>
 
-#include "common/file.h"
 #include "common/units.h"
+#include "attributor_machine.h"
 #include "tempdir.h"
-
-#define NEVER_US (3600 * VJ_US_PER_S)
-#define ID       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define POD      "/kubepods/burstable/pod6f2c3c1e-5b1a-4e0f-9c55-0a1b2c3d4e5f"
-#define CTR      POD "/" ID
-
-/* A machine of files: a reader's tree with two zones, control groups, /proc/stat. Busy time is real time's: what the test gives
- * to groups is far below it, so nothing is owed. */
-typedef struct
-{
-  const char *root;
-  VjNames *names;
-  VjAttributorOptions options;
-  VjAttributor *attributor;
-  guint updates;
-  guint64 package_uj;
-  guint64 dram_uj;
-  gboolean dram_is_odd; /* its file says nothing that can be read */
-  GHashTable *cpu_us;   /* group -> usage */
-  GString *said;
-} Machine;
-
-static void
-on_updated (gpointer user_data)
-{
-  ((Machine *)user_data)->updates++;
-}
-
-static void
-on_report (const char *line, gpointer user_data)
-{
-  g_string_append_printf (((Machine *)user_data)->said, "%s\n", line);
-}
-
-static void
-write_zone (const Machine *machine, const char *zone, const char *name, guint64 energy_uj)
-{
-  g_autofree char *directory = g_strdup_printf ("sys/class/powercap/%s", zone);
-  g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT "\n", energy_uj);
-  const char *files[][2] = { { "name", name },
-                             { "max_energy_range_uj", "4611686018427387904\n" },
-                             { "energy_uj", text } };
-  tempdir_mkdir (machine->root, directory);
-  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
-    {
-      g_autofree char *file = g_strdup_printf ("%s/%s", directory, files[i][0]);
-      assert_true (vj_file_replace (machine->root, file, files[i][1], strlen (files[i][1]), 0644, NULL));
-    }
-}
-
-static void
-write_tree (const Machine *machine)
-{
-  write_zone (machine, "intel-rapl:0", "package-0\n", machine->package_uj);
-  write_zone (machine, "intel-rapl:0:0", "dram\n", machine->dram_uj);
-  if (machine->dram_is_odd)
-    tempdir_write (machine->root, "sys/class/powercap/intel-rapl:0:0/energy_uj", "odd\n");
-}
-
-static void
-write_generation (const Machine *machine)
-{
-  static const char text[] = "{\"generation\":1,\"quality\":\"measured\",\"source\":\"powercap\"}\n";
-  assert_true (vj_file_replace (machine->root, "sys/class/generation", text, strlen (text), 0644, NULL));
-}
-
-static void
-use (Machine *machine, const char *path, guint64 us, guint64 memory)
-{
-  guint64 total = GPOINTER_TO_SIZE (g_hash_table_lookup (machine->cpu_us, path)) + us;
-  g_autofree char *cpu = g_strconcat ("cgroup", path, "/cpu.stat", NULL);
-  g_autofree char *mem = g_strconcat ("cgroup", path, "/memory.stat", NULL);
-  g_autofree char *cpu_text = g_strdup_printf ("usage_usec %" G_GUINT64_FORMAT "\n", total);
-  g_autofree char *mem_text = g_strdup_printf ("anon %" G_GUINT64_FORMAT "\nfile 1\nshmem 0\n", memory);
-  g_hash_table_replace (machine->cpu_us, g_strdup (path), GSIZE_TO_POINTER (total));
-  tempdir_write (machine->root, cpu, cpu_text);
-  tempdir_write (machine->root, mem, mem_text);
-}
-
-static void
-make_group (Machine *machine, const char *path)
-{
-  if (!g_hash_table_contains (machine->cpu_us, path))
-    use (machine, path, 0, 0);
-}
-
-static void
-remove_group (Machine *machine, const char *path)
-{
-  g_autofree char *relative = g_strconcat ("cgroup", path, NULL);
-  tempdir_remove (machine->root, relative);
-  g_hash_table_remove (machine->cpu_us, path);
-}
-
-static void
-start (Machine *machine)
-{
-  machine->attributor = vj_attributor_new (&machine->options, machine->names, NULL);
-  assert_non_null (machine->attributor);
-}
-
-static void
-update (Machine *machine, guint64 package_uj, guint64 dram_uj)
-{
-  guint before = machine->updates;
-  machine->package_uj += package_uj;
-  machine->dram_uj += dram_uj;
-  write_tree (machine);
-  write_generation (machine);
-  while (machine->updates == before)
-    g_main_context_iteration (NULL, TRUE);
-}
-
-static int
-setup (void **state)
-{
-  Machine *machine = g_new0 (Machine, 1);
-  void *root = NULL;
-  assert_int_equal (tempdir_setup (&root), 0);
-  machine->root = root;
-  machine->names = vj_names_new ();
-  machine->said = g_string_new (NULL);
-  machine->cpu_us = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  machine->options.roots.sysfs = g_build_filename (root, "sys", NULL);
-  machine->options.roots.procfs = g_strdup ("/proc");
-  machine->options.roots.cgroupfs = g_build_filename (root, "cgroup", NULL);
-  machine->options.interval_us = NEVER_US;
-  machine->options.workloads =
-      (VjWorkloadsOptions){ .max_groups = 1000, .keep_us = NEVER_US, .max_ended = 100 };
-  machine->options.report = on_report;
-  machine->options.updated = on_updated;
-  machine->options.user_data = machine;
-  tempdir_write (root, "cgroup/cgroup.controllers", "cpu memory\n");
-  *state = machine;
-  return 0;
-}
-
-static int
-teardown (void **state)
-{
-  Machine *machine = *state;
-  void *root = (void *)machine->root;
-  vj_attributor_free (machine->attributor);
-  vj_names_free (machine->names);
-  vj_roots_clear (&machine->options.roots);
-  g_hash_table_unref (machine->cpu_us);
-  g_string_free (machine->said, TRUE);
-  g_free (machine);
-  return tempdir_teardown (&root);
-}
-
-/* --- what must hold in every snapshot --- */
-
-static guint64
-sum_of_outermost (const VjAttributorSnapshot *snapshot, guint zone)
-{
-  guint64 sum_uj = 0;
-  for (guint i = 0; i < snapshot->groups->len; i++)
-    {
-      const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, i);
-      if (group->parent < 0)
-        sum_uj += group->energy_uj[zone];
-    }
-  return sum_uj;
-}
-
-static void
-assert_group_adds_up (const VjAttributorSnapshot *snapshot, guint index, guint zone)
-{
-  const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, index);
-  guint64 parts_uj = group->own_uj[zone] + group->folded_uj[zone];
-  for (guint i = index + 1; i < snapshot->groups->len; i++)
-    {
-      const VjGroupSnapshot *child = g_ptr_array_index (snapshot->groups, i);
-      if (child->parent == (int)index)
-        parts_uj += child->energy_uj[zone];
-    }
-  assert_int_equal (group->energy_uj[zone], parts_uj);
-  guint64 own_uj = group->exited_uj[zone];
-  for (guint i = 0; group->processes != NULL && i < group->processes->len; i++)
-    own_uj += ((VjProcessSnapshot *)g_ptr_array_index (group->processes, i))->energy_uj[zone];
-  assert_int_equal (group->own_uj[zone], own_uj);
-}
-
-static VjAttributorSnapshot *
-checked_snapshot (const Machine *machine)
-{
-  VjAttributorSnapshot *snapshot = vj_attributor_snapshot (machine->attributor);
-  for (guint zone = 0; zone < snapshot->zones->len; zone++)
-    {
-      const VjZoneView *view = &g_array_index (snapshot->zones, VjZoneView, zone);
-      assert_int_equal (view->measured_uj,
-                        view->kernel_uj + view->folded_uj + sum_of_outermost (snapshot, zone));
-      for (guint i = 0; i < snapshot->groups->len; i++)
-        assert_group_adds_up (snapshot, i, zone);
-    }
-  return snapshot;
-}
-
-static const VjGroupSnapshot *
-find (const VjAttributorSnapshot *snapshot, const char *path)
-{
-  for (guint i = 0; i < snapshot->groups->len; i++)
-    {
-      const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, i);
-      if (strcmp (group->path, path) == 0)
-        return group;
-    }
-  return NULL;
-}
-
-/* Where a test has no use for its absence. */
-static const VjGroupSnapshot *
-group_of (const VjAttributorSnapshot *snapshot, const char *path)
-{
-  const VjGroupSnapshot *group = find (snapshot, path);
-  if (group == NULL)
-    {
-      print_error ("%s is not shown\n", path);
-      abort ();
-    }
-  return group;
-}
-
-/* --- tests --- */
 
 static void
 shares_an_interval_by_what_groups_used (void **state)
@@ -457,6 +232,7 @@ sums_hold_whatever_happens (void **state)
   g_autoptr (GHashTable) last = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   GHashTable *series = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   machine->options.workloads.max_ended = 3;
+  add_storage (machine);
   make_group (machine, "/keep");
   write_tree (machine);
   write_generation (machine);
@@ -478,13 +254,18 @@ sums_hold_whatever_happens (void **state)
           make_group (machine, unit);
           use (machine, unit, us, us * 100);
           use (machine, slice, us + (guint64)g_rand_int_range (rand, 0, 100), us * 150);
+          move (machine, unit, us << 10);
         }
+      move_disk (machine, us << g_rand_int_range (rand, 5, 15));
+      machine->storage_uj += us;
       update (machine, (guint64)g_rand_int_range (rand, 0, 3000000),
               (guint64)g_rand_int_range (rand, 0, 500000));
       g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
       assert_int_equal (g_array_index (snapshot->zones, VjZoneView, 0).measured_uj, machine->package_uj);
       guint64 total_uj = g_array_index (snapshot->zones, VjZoneView, 0).kernel_uj;
       assert_true (total_uj >= GPOINTER_TO_SIZE (g_hash_table_lookup (last, "kernel")));
+      assert_int_equal (g_array_index (snapshot->zones, VjZoneView, STORAGE).measured_uj,
+                        machine->storage_uj);
       g_hash_table_replace (last, g_strdup ("kernel"), GSIZE_TO_POINTER (total_uj));
       assert_series_grow (&series, snapshot);
     }

@@ -320,6 +320,69 @@ reads_v1_and_hybrid (void **state)
   vj_cgroup_tree_free (tree);
 }
 
+static VjDisks *
+open_disks (const char *root)
+{
+  g_autofree char *procfs = g_build_filename (root, "proc", NULL);
+  const VjRoots roots = { .procfs = procfs, .sysfs = (char *)root };
+  tempdir_write (root, "proc/diskstats", " 8 0 sda 1 1 9 1 1 1 1 1 0 0 0\n 9 0 md0 1 1 9 1 1 1 1 1 0 0 0\n");
+  tempdir_mkdir (root, "block/sda/device");
+  VjDisks *disks = vj_disks_open (&roots, NULL);
+  assert_non_null (disks);
+  return disks;
+}
+
+static guint64
+io_of (const VjCgroupReader *reader, VjCgroupTree *tree)
+{
+  g_autoptr (GArray) disks = g_array_new (FALSE, FALSE, sizeof (VjDiskBytes));
+  g_autoptr (GError) error = NULL;
+  if (vj_cgroup_read_io (reader, child_of (tree), disks, &error))
+    return disks->len == 1 ? g_array_index (disks, VjDiskBytes, 0).bytes : 0;
+  assert_true (g_error_matches (error, VJ_ERROR, VJ_ERROR_UNAVAILABLE));
+  return G_MAXUINT64;
+}
+
+static void
+reads_io_of_disks_that_count (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  g_autoptr (VjDisks) disks = open_disks (root);
+  tempdir_write (root, "a/io.stat", "8:0 rbytes=30 wbytes=4\n9:0 rbytes=30 wbytes=4\n");
+  VjCgroupTree *tree = open_tree (root, 100, &seen);
+  g_autoptr (VjCgroupReader) reader = vj_cgroup_reader_new (tree);
+  assert_int_equal (io_of (reader, tree), G_MAXUINT64); /* nobody asks */
+  vj_cgroup_reader_use_disks (reader, disks);
+  assert_int_equal (io_of (reader, tree), 34);
+  vj_cgroup_reader_use_disks (reader, NULL);
+  assert_int_equal (io_of (reader, tree), G_MAXUINT64);
+  close_tree (tree, &seen);
+}
+
+static void
+reads_io_of_v1_where_the_kernel_counts (void **state)
+{
+  const char *root = *state;
+  const char *file = "blkio.throttle.io_service_bytes_recursive";
+  Seen seen = { 0 };
+  g_autoptr (VjDisks) disks = open_disks (root);
+  g_autofree char *of_a = g_build_filename ("blkio/a", file, NULL);
+  g_autofree char *of_root = g_build_filename ("blkio", file, NULL);
+  tempdir_mkdir (root, "cpuacct/a");
+  tempdir_write (root, of_a, "8:0 Read 5\n8:0 Write 6\n8:0 Total 11\nTotal 11\n");
+  tempdir_write (root, of_root, "8:0 Read 0\nTotal 0\n");
+  VjCgroupTree *tree = vj_cgroup_tree_open (root, 100, &funcs, &seen, NULL);
+  assert_non_null (tree);
+  g_autoptr (VjCgroupReader) reader = vj_cgroup_reader_new (tree);
+  vj_cgroup_reader_use_disks (reader, disks);
+  assert_int_equal (io_of (reader, tree), G_MAXUINT64);
+  tempdir_write (root, of_root, "8:0 Read 70\nTotal 70\n");
+  vj_cgroup_reader_use_disks (reader, disks);
+  assert_int_equal (io_of (reader, tree), 11);
+  vj_cgroup_tree_free (tree);
+}
+
 static void
 a_machine_without_groups_is_told_what_to_do (void **state)
 {
@@ -544,6 +607,8 @@ main (void)
     tempdir_unit_test (tells_when_the_last_process_has_left),
     tempdir_unit_test (reads_v2),
     tempdir_unit_test (reads_v1_and_hybrid),
+    tempdir_unit_test (reads_io_of_disks_that_count),
+    tempdir_unit_test (reads_io_of_v1_where_the_kernel_counts),
     tempdir_unit_test (a_machine_without_groups_is_told_what_to_do),
     cmocka_unit_test (follows_a_real_group),
     tempdir_unit_test (one_that_was_refused_is_not_taken_for_new),

@@ -100,7 +100,7 @@ end_child (int pid)
 static guint64
 take (Fixture *fixture, gpointer owner, guint64 born_after_us)
 {
-  vj_processes_begin (fixture->processes, born_after_us, TRUE);
+  vj_processes_begin (fixture->processes, born_after_us, TRUE, FALSE);
   GPtrArray *members = fixture->members;
   g_ptr_array_set_free_func (members, NULL); /* those that end go to the other array */
   return vj_processes_read (fixture->processes, fixture->ledger, fixture->pids, owner, members,
@@ -167,7 +167,7 @@ one_that_moves_is_another (void **state)
   int pid = start_child ("mover");
   g_array_append_val (fixture->pids, pid);
   take_some (fixture);
-  vj_processes_begin (fixture->processes, 0, FALSE);
+  vj_processes_begin (fixture->processes, 0, FALSE, FALSE);
   guint64 used_ns =
       vj_processes_read (fixture->processes, fixture->ledger, fixture->pids, &other, others, fixture->ended);
   assert_int_equal (used_ns, 0);
@@ -192,11 +192,61 @@ one_that_may_not_be_seen_is_no_member (void **state)
   tempdir_setup (&root);
   g_autoptr (VjProcesses) blind = vj_processes_new (root);
   g_array_append_val (fixture->pids, pid);
-  vj_processes_begin (blind, 0, TRUE);
+  vj_processes_begin (blind, 0, TRUE, TRUE);
   assert_int_equal (vj_processes_read (blind, fixture->ledger, fixture->pids, &fixture->group,
                                        fixture->members, fixture->ended),
                     0);
   assert_int_equal (fixture->members->len, 0);
+  tempdir_teardown (&root);
+}
+
+static guint64
+io_bytes_of (Fixture *fixture, VjProcesses *processes, gboolean storage)
+{
+  vj_processes_begin (processes, G_MAXUINT64, FALSE, storage);
+  vj_processes_read (processes, fixture->ledger, fixture->pids, &fixture->group, fixture->members,
+                     fixture->ended);
+  return member (fixture, 0)->io_bytes;
+}
+
+static void
+write_io (const char *root, const char *text)
+{
+  g_autofree char *io = g_strdup_printf ("%d/io", getpid ());
+  tempdir_write (root, io, text);
+}
+
+/* Of this process, as a file says it. What was not told of in one interval is told of in the next. */
+static void
+io_is_counted_where_it_is_asked_for (void **state)
+{
+  Fixture *fixture = *state;
+  void *root = NULL;
+  int pid = getpid ();
+  g_autofree char *text = NULL;
+  g_autofree char *stat = g_strdup_printf ("%d/stat", pid);
+  assert_true (g_file_get_contents ("/proc/self/stat", &text, NULL, NULL));
+  tempdir_setup (&root);
+  tempdir_write (root, stat, text);
+  g_autoptr (VjProcesses) processes = vj_processes_new (root);
+  g_array_append_val (fixture->pids, pid);
+  g_ptr_array_set_free_func (fixture->members, NULL);
+  write_io (root, "read_bytes: 1000\nwrite_bytes: 1\n");
+  assert_int_equal (io_bytes_of (fixture, processes, FALSE), 0);
+  assert_int_equal (io_bytes_of (fixture, processes, TRUE), 0); /* from now on */
+  write_io (root, "read_bytes: 1010\nwrite_bytes: 2\n");
+  assert_int_equal (io_bytes_of (fixture, processes, TRUE), 11);
+  write_io (root, "odd\n");
+  assert_int_equal (io_bytes_of (fixture, processes, TRUE), 0);
+  write_io (root, "read_bytes: 1010\nwrite_bytes: 7\n");
+  assert_int_equal (io_bytes_of (fixture, processes, TRUE), 5);
+  assert_int_equal (io_bytes_of (fixture, processes, FALSE), 0);
+  vj_processes_end (processes, fixture->members, fixture->ended);
+  vj_processes_begin (processes, 0, FALSE, TRUE); /* born meanwhile */
+  vj_processes_read (processes, fixture->ledger, fixture->pids, &fixture->group, fixture->members,
+                     fixture->ended);
+  assert_int_equal (member (fixture, 0)->io_bytes, 1017);
+  vj_processes_end (processes, fixture->members, fixture->ended);
   tempdir_teardown (&root);
 }
 
@@ -285,8 +335,8 @@ main (void)
   const struct CMUnitTest tests[] = {
     process_test (counts_from_birth_or_from_now),       process_test (one_that_ended_is_handed_over),
     process_test (one_that_moves_is_another),           process_test (one_that_may_not_be_seen_is_no_member),
-    process_test (a_pid_twice_in_the_list_counts_once), process_test (a_reused_pid_is_another_process),
-    process_test (one_without_its_leader_goes_on),
+    process_test (io_is_counted_where_it_is_asked_for), process_test (a_pid_twice_in_the_list_counts_once),
+    process_test (a_reused_pid_is_another_process),     process_test (one_without_its_leader_goes_on),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
