@@ -99,7 +99,7 @@ inside_of (VjScan object, const char *member, char open)
   VjScan inside;
   if (vj_json_find (object, member, &value) && vj_json_inside (&value, open, &inside))
     return inside;
-  return (VjScan){ 0 };
+  return vj_scan_init ("", 0);
 }
 
 static char *
@@ -246,7 +246,7 @@ vj_kubernetes_list_parse (const char *text, gsize length, const VjLabelRules *la
   VjScan scan = vj_scan_init (text, length);
   VjScan document;
   VjScan value;
-  VjScan items = { 0 };
+  VjScan items = vj_scan_init ("", 0);
   if (!vj_json_inside (&scan, '{', &document) || !vj_json_find (document, "items", &value))
     return FALSE;
   if (!vj_json_inside (&value, '[', &items) && g_strstr_len (value.at, 4, "null") != value.at)
