@@ -227,6 +227,16 @@ class Names(Case):
         self.assertEqual(sorted((one["cgroup"].startswith("/user.slice"), one["container"]) for one in containers),
                          [(False, "app"), (True, "")])
 
+    def test_a_container_of_another_pod_has_no_name_rather_than_a_wrong_one(self):
+        """Who may write the status of a pod may claim any container, but not move its control group."""
+        self.put_web()
+        self.start()
+        wait_for(lambda: self.machine.container(APP).get("container") == "app", "the container's name")
+        self.fake.put(pod(SET, "evil", "not-me", [("mine", APP)]))
+        wait_for(lambda: self.machine.container(APP)["container"] != "app", "the claim")
+        labels = self.machine.container(APP)
+        self.assertEqual((labels["container"], labels["namespace"], labels["pod"]), ("", "shop", "web-5d4f8-x"))
+
     def test_a_static_pod_has_the_hash_of_its_manifest(self):
         annotations = {"kubernetes.io/config.hash": HASH, "kubernetes.io/config.mirror": HASH}
         self.machine.use(group_of(HASH, ETCD))

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define UID_LENGTH 36
+
 typedef struct
 {
   const VjGroupBook *book;
@@ -58,6 +60,14 @@ name_pod (VjNames *names, const char *uid, VjGroupSnapshot *snapshot)
   snapshot->labels = g_strdupv ((char **)pod->labels);
 }
 
+/* Whoever says so errs or lies: a control group stays in its pod's. A static pod has two UIDs, of which one is a hash. */
+static gboolean
+is_of_another_pod (const VjContainerName *container, const char *pod_uid)
+{
+  return container->pod_uid != NULL && strlen (pod_uid) == UID_LENGTH
+         && strcmp (container->pod_uid, pod_uid) != 0;
+}
+
 static void
 name_container (VjNames *names, VjGroupSnapshot *snapshot)
 {
@@ -65,7 +75,7 @@ name_container (VjNames *names, VjGroupSnapshot *snapshot)
   const char *pod_uid = snapshot->class.pod_uid;
   if (strcmp (snapshot->class.runtime, "lxc") == 0 || strcmp (snapshot->class.runtime, "nspawn") == 0)
     snapshot->name = g_strdup (snapshot->class.id);
-  if (container != NULL)
+  if (container != NULL && !is_of_another_pod (container, pod_uid))
     {
       g_free (snapshot->name);
       snapshot->name = g_strdup (container->name);
