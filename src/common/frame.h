@@ -42,8 +42,10 @@ typedef struct
 
 /* The JSON name of the first member that has no allowed value, zones aside; NULL if there is none. */
 const char *vj_frame_bad_member (const VjFrame *frame);
-/* Appends one line, newline included, to out. FALSE, and out unchanged, if it would exceed VJ_FRAME_MAX or a reader would
- * refuse it. The zones are as vj_zone_init () makes them, each id once. */
+/* Writes one line, newline included, and returns its length; 0 if it would exceed VJ_FRAME_MAX or a reader would refuse
+ * it. The zones are as vj_zone_init () makes them, each id once. */
+gsize vj_frame_write (const VjFrame *frame, char ret_line[VJ_FRAME_MAX]);
+/* The same, appended to out. FALSE, and out unchanged: there is none. */
 gboolean vj_frame_encode (const VjFrame *frame, GString *out);
 /* Parses one host line (newline stripped or not). INVALID if malformed, too long, or of another version; the message names
  * the member. *ret_frame is then untouched. Unknown members are ignored; a member that stands twice is not. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/decimal.h"
 #include "common/error.h"
 #include "common/ledger_book.h"
 
@@ -21,36 +22,35 @@
  *   closed KEY ...    the same, for an account that is closed but not yet settled
  *   end */
 
-static void
-put_number (GString *out, guint64 value, char sign)
+/* Room for one with the space before it. */
+#define NUMBER_ROOM (VJ_DECIMAL_MAX + 1)
+
+static char *
+number (char *at, guint64 value)
 {
-  char digits[24];
-  gsize at = sizeof digits;
-  do
-    {
-      digits[--at] = (char)('0' + value % 10);
-      value /= 10;
-    }
-  while (value > 0);
-  if (sign != '\0')
-    digits[--at] = sign;
-  digits[--at] = ' ';
-  g_string_append_len (out, digits + at, (gssize)(sizeof digits - at));
+  *at = ' ';
+  return vj_decimal_put (at + 1, value);
+}
+
+static char *
+signed_number (char *at, gint64 value)
+{
+  *at = ' ';
+  return vj_decimal_put_signed (at + 1, value);
 }
 
 static void
 put_u64 (GString *out, guint64 value)
 {
-  put_number (out, value, '\0');
+  char text[NUMBER_ROOM];
+  g_string_append_len (out, text, number (text, value) - text);
 }
 
 static void
 put_signed (GString *out, gint64 value)
 {
-  if (value < 0)
-    put_number (out, (guint64)-value, '-');
-  else
-    put_number (out, (guint64)value, '\0');
+  char text[NUMBER_ROOM];
+  g_string_append_len (out, text, signed_number (text, value) - text);
 }
 
 /* Nothing is owed among policies where there is but one. */
@@ -94,6 +94,19 @@ encode_zone (const VjLedgerZone *zone, GString *out)
   g_string_append_c (out, '\n');
 }
 
+/* There is one for each zone of each account: it is put together before it is appended. */
+static void
+encode_column (const VjLedgerZone *zone, gsize index, GString *out)
+{
+  char text[5 * NUMBER_ROOM];
+  char *at = number (text, zone->energy_uj[index]);
+  at = number (at, zone->static_uj[index]);
+  at = number (at, zone->resource->used[index] - zone->billed[index]);
+  at = signed_number (at, zone->carry[index]);
+  at = signed_number (at, zone->static_carry[index]);
+  g_string_append_len (out, text, at - text);
+}
+
 static void
 encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
 {
@@ -104,14 +117,7 @@ encode_account (const VjLedger *ledger, const VjAccount *account, GString *out)
   put_u64 (out, account->allocation);
   put_u64 (out, ledger->born[index]);
   for (guint i = 0; i < ledger->zones->len; i++)
-    {
-      const VjLedgerZone *zone = vj_ledger_get_zone (ledger, i);
-      put_u64 (out, zone->energy_uj[index]);
-      put_u64 (out, zone->static_uj[index]);
-      put_u64 (out, zone->resource->used[index] - zone->billed[index]);
-      put_signed (out, zone->carry[index]);
-      put_signed (out, zone->static_carry[index]);
-    }
+    encode_column (vj_ledger_get_zone (ledger, i), index, out);
   if (account->has_static_policy)
     g_string_append_printf (out, " %s", vj_static_policy_name (account->static_policy));
   g_string_append_c (out, '\n');

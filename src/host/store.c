@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "common/decimal.h"
 #include "common/error.h"
 #include "common/file.h"
 
@@ -70,29 +71,31 @@ put_word (GString *out, const char *word)
   g_string_append (out, word);
 }
 
+static gboolean
+is_plain (const char *text)
+{
+  while (g_ascii_isalnum (*text) || *text == '/' || *text == '-' || *text == '.' || *text == '_'
+         || *text == '~')
+    text++;
+  return *text == '\0';
+}
+
 /* Any bytes as one word. Most need no escape. */
 static void
 put_escaped (GString *out, const char *text)
 {
-  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
   g_string_append_c (out, ' ');
-  if (text[strspn (text, plain)] == '\0')
+  if (is_plain (text))
     g_string_append (out, text);
   else
     g_string_append_uri_escaped (out, text, "/", FALSE);
 }
 
-/* There are many of these in a tick; printf would take several times as long. */
 static void
 put_u64 (GString *out, guint64 value)
 {
-  char digits[sizeof " 18446744073709551615"];
-  gsize at = sizeof digits;
-  do
-    digits[--at] = (char)('0' + value % 10);
-  while ((value /= 10) > 0);
-  digits[--at] = ' ';
-  g_string_append_len (out, digits + at, (gssize)(sizeof digits - at));
+  char text[1 + VJ_DECIMAL_MAX] = " ";
+  g_string_append_len (out, text, vj_decimal_put (text + 1, value) - text);
 }
 
 /* What is said of a domain in further lines follows its own. */

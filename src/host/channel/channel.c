@@ -111,17 +111,14 @@ write_unsent (VjChannel *channel)
     drop_unsent (channel);
 }
 
-/* Takes over line. FALSE if the socket took nothing of it: then it was never sent. */
+/* FALSE if the socket took nothing of the line: then it was never sent. */
 static gboolean
-write_line (VjChannel *channel, GString *line)
+write_line (VjChannel *channel, const char *line, gsize length)
 {
-  gsize written = write_bytes (channel, line->str, line->len);
+  gsize written = write_bytes (channel, line, length);
 
-  g_string_erase (line, 0, (gssize)written);
-  if (written > 0 && line->len > 0)
-    channel->unsent = line;
-  else
-    g_string_free (line, TRUE);
+  if (written > 0 && written < length)
+    channel->unsent = g_string_new_len (line + written, (gssize)(length - written));
   return written > 0;
 }
 
@@ -131,7 +128,7 @@ static gboolean
 send_frame (VjChannel *channel)
 {
   VjFrame frame;
-  GString *line = NULL;
+  char line[VJ_FRAME_MAX];
 
   if (channel->status.state != VJ_CHANNEL_OPEN || channel->status.outstanding || channel->unsent != NULL)
     return FALSE;
@@ -141,14 +138,15 @@ send_frame (VjChannel *channel)
     return FALSE;
   memcpy (frame.session, channel->session, sizeof frame.session);
   frame.sequence = channel->sequence + 1;
-  line = g_string_sized_new (1024);
-  if (!vj_frame_encode (&frame, line))
+
+  const gsize length = vj_frame_write (&frame, line);
+
+  if (length == 0)
     {
       channel->status.frames_unencodable++;
-      g_string_free (line, TRUE);
       return FALSE;
     }
-  if (!write_line (channel, line))
+  if (!write_line (channel, line, length))
     return FALSE;
 
   channel->sequence = frame.sequence;
@@ -211,15 +209,23 @@ receive_line (const char *text, gsize length, gpointer user_data)
 static void
 receive_bytes (VjChannel *channel, const char *bytes, gsize length)
 {
-  if (channel->lines == NULL)
+  VjLineBuffer fresh;
+  VjLineBuffer *lines = channel->lines;
+
+  if (lines == NULL)
     {
-      channel->lines = g_new (VjLineBuffer, 1);
-      vj_line_buffer_init (channel->lines, VJ_FRAME_LINE_MAX, FALSE);
+      lines = &fresh;
+      vj_line_buffer_init (lines, VJ_FRAME_LINE_MAX, FALSE);
     }
-  vj_line_buffer_feed (channel->lines, bytes, length, receive_line, channel);
-  channel->status.lines_dropped += channel->lines->dropped;
-  channel->lines->dropped = 0;
-  if (channel->lines->length == 0 && !channel->lines->dropping)
+  vj_line_buffer_feed (lines, bytes, length, receive_line, channel);
+  channel->status.lines_dropped += lines->dropped;
+  lines->dropped = 0;
+
+  const gboolean unfinished = lines->length > 0 || lines->dropping;
+
+  if (unfinished && channel->lines == NULL)
+    channel->lines = g_memdup2 (lines, sizeof *lines);
+  else if (!unfinished)
     g_clear_pointer (&channel->lines, g_free);
 }
 
