@@ -9,7 +9,7 @@
 
 /* Events of one wake. epoll (7) moves what is still ready to the end of its queue, so a busy fd cannot keep
  * others out. */
-#define BATCH 64
+#define BATCH 256
 
 struct VjPoll
 {

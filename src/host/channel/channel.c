@@ -74,12 +74,14 @@ disconnect (VjChannel *channel)
   vj_connector_lost (&channel->connector);
 }
 
-/* Waits for what can be gone on with: input while there is budget, room for the rest of a line. */
+/* Waits for what can be gone on with: input while there is budget, room for the rest of a line. Edge-triggered, which spares
+ * the kernel a second look at each socket: a read or write that did all it may takes what there is, and one that used up its
+ * budget is armed anew. */
 static void
 arm (VjChannel *channel)
 {
-  guint32 events =
-      (channel->read_left > 0 ? (guint32)EPOLLIN : 0) | (channel->unsent != NULL ? (guint32)EPOLLOUT : 0);
+  guint32 events = (guint32)EPOLLET | (channel->read_left > 0 ? (guint32)EPOLLIN : 0)
+                   | (channel->unsent != NULL ? (guint32)EPOLLOUT : 0);
 
   if (channel->fd < 0 || events == channel->armed)
     return;
@@ -271,13 +273,13 @@ static void
 begin (VjChannel *channel, int fd)
 {
   channel->fd = fd;
-  channel->watch = vj_poll_add (channel->poll, fd, EPOLLIN, on_event, channel, NULL);
+  channel->watch = vj_poll_add (channel->poll, fd, EPOLLIN | (guint32)EPOLLET, on_event, channel, NULL);
   if (channel->watch == NULL || write_bytes (channel, "\n", 1) != 1)
     {
       disconnect (channel);
       return;
     }
-  channel->armed = EPOLLIN;
+  channel->armed = EPOLLIN | (guint32)EPOLLET;
   channel->status.state = VJ_CHANNEL_WAITING;
   channel->status.peer_pid = vj_process_peer_pid (fd);
 }

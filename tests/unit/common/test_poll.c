@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-#define PEERS 200 /* more than one batch */
+#define BATCH 256 /* poll.c's */
+#define PEERS 400
 
 typedef struct
 {
@@ -108,8 +109,8 @@ wakes_are_bounded_and_everybody_has_a_turn (void **state)
     add_ready (fixture, &peers[i]);
 
   assert_true (iterate (fixture));
-  assert_int_equal (count_wakes (peers), 64);
-  while (count_wakes (peers) < 4 * 64)
+  assert_int_equal (count_wakes (peers), BATCH);
+  while (count_wakes (peers) < 3 * BATCH)
     assert_true (iterate (fixture));
   for (guint i = 0; i < PEERS; i++)
     {
