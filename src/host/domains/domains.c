@@ -37,6 +37,7 @@ vj_domains_add (VjDomains *domains, const char *id)
   domain->feed = vj_guest_feed_new (domains->options.run.poll, domains->options.template);
   g_strlcpy (domain->stored.id, id, sizeof domain->stored.id);
   g_hash_table_insert (domains->by_id, domain->stored.id, domain);
+  g_ptr_array_add (domains->all, domain);
   return domain;
 }
 
@@ -44,6 +45,7 @@ static void
 domain_free (gpointer data)
 {
   VjDomain *domain = data;
+  g_ptr_array_remove (domain->table->all, domain);
   vj_domain_end_run (domain, TRUE);
   vj_guest_feed_free (domain->feed);
   g_free (domain->stored.name);
@@ -314,12 +316,9 @@ vj_domains_begin_interval (VjDomains *domains, guint64 boottime_us)
 void
 vj_domains_read_usage (VjDomains *domains, guint64 elapsed_us)
 {
-  GHashTableIter iter;
-  gpointer value;
-  g_hash_table_iter_init (&iter, domains->by_id);
-  while (g_hash_table_iter_next (&iter, NULL, &value))
+  for (guint i = 0; i < domains->all->len; i++)
     {
-      VjDomain *domain = value;
+      VjDomain *domain = g_ptr_array_index (domains->all, i);
       if (domain->run == NULL)
         find_process (domain);
       if (domain->run != NULL)
@@ -340,12 +339,9 @@ note_power (VjDomain *domain, guint64 elapsed_us)
 void
 vj_domains_publish (VjDomains *domains, guint64 elapsed_us, guint64 now_us)
 {
-  GHashTableIter iter;
-  gpointer value;
-  g_hash_table_iter_init (&iter, domains->by_id);
-  while (g_hash_table_iter_next (&iter, NULL, &value))
+  for (guint i = 0; i < domains->all->len; i++)
     {
-      VjDomain *domain = value;
+      VjDomain *domain = g_ptr_array_index (domains->all, i);
       if (domain->run != NULL && vj_domain_run_account (domain->run) != NULL)
         note_power (domain, elapsed_us);
       vj_guest_feed_tick (domain->feed, now_us);
@@ -364,6 +360,7 @@ vj_domains_new (const VjDomainsOptions *options)
   VjDomains *domains = g_new0 (VjDomains, 1);
   domains->options = *options;
   domains->by_id = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, domain_free);
+  domains->all = g_ptr_array_new ();
   domains->by_pid = g_hash_table_new (NULL, NULL);
   domains->closings = g_ptr_array_new_with_free_func ((GDestroyNotify)vj_closing_free);
   return domains;
@@ -375,6 +372,7 @@ vj_domains_free (VjDomains *domains)
   if (domains == NULL)
     return;
   g_hash_table_unref (domains->by_id);
+  g_ptr_array_unref (domains->all);
   g_hash_table_unref (domains->by_pid);
   g_ptr_array_unref (domains->closings);
   g_free (domains);

@@ -103,12 +103,9 @@ vj_domains_restore (VjDomains *domains, const VjStoredDomain *stored, gboolean s
 void
 vj_domains_store (VjDomains *domains, VjStored *stored)
 {
-  GHashTableIter iter;
-  gpointer value;
-  g_hash_table_iter_init (&iter, domains->by_id);
-  while (g_hash_table_iter_next (&iter, NULL, &value))
+  for (guint i = 0; i < domains->all->len; i++)
     {
-      VjDomain *domain = value;
+      VjDomain *domain = g_ptr_array_index (domains->all, i);
       if (domain->run == NULL || vj_domain_run_account (domain->run) == NULL)
         continue;
       domain->stored.pid = vj_domain_run_pid (domain->run);

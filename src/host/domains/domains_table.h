@@ -39,6 +39,7 @@ struct VjDomains
 {
   VjDomainsOptions options;
   GHashTable *by_id;  /* char* (in VjDomain) -> VjDomain */
+  GPtrArray *all;     /* the same as they came: a tick goes through memory as it was given out */
   GHashTable *by_pid; /* -> VjDomain that has a run of that process */
   GPtrArray *closings;
   guint64 interval_start_us; /* CLOCK_BOOTTIME of the last tick; 0: none yet */
