@@ -7,7 +7,9 @@
 #include "host/usage/storage.h"
 
 /* A domain's memory changes slowly, and reading it costs several times what CPU time costs. */
-#define MEMORY_PERIOD_US (10 * VJ_US_PER_S)
+#define PERIOD_US (10 * VJ_US_PER_S)
+/* While it uses no CPU time, only what the host takes from it. */
+#define REST_PERIOD_US (60 * VJ_US_PER_S)
 /* Threads of one domain whose files stay open. */
 #define THREAD_FDS 64
 
@@ -17,9 +19,10 @@ struct VjConsumption
   VjUsage *cpu;
   guint64 cpu_ns;
   guint64 alone_ns;         /* of the process alone, when cpu_ns was read */
+  guint64 age_us;           /* since what is not read at every tick was read */
+  gboolean moved;           /* cpu_ns, in that time */
   VjMemoryUsage *memory;    /* NULL: not needed, or not readable */
   guint64 memory_bytes;     /* when it was last read */
-  guint64 memory_age_us;    /* since then */
   VjStorageUsage *storage;  /* NULL: as memory */
   VjPackageUsage *packages; /* NULL: one package */
   guint64 *package_ns;      /* scratch, one per package */
@@ -38,14 +41,12 @@ open_packages (VjConsumption *consumption, const VjRoots *roots, int pid)
     vj_package_usage_split (consumption->packages, 0, consumption->package_ns);
 }
 
-/* The readings of many domains that begin together are spread over the period by their pids. */
 static void
 open_memory (VjConsumption *consumption, const VjRoots *roots, int pid)
 {
   consumption->memory = vj_memory_usage_open (roots, pid, NULL);
   if (consumption->memory != NULL)
     vj_memory_usage_read (consumption->memory, &consumption->memory_bytes, NULL);
-  consumption->memory_age_us = (guint64)pid * VJ_US_PER_S % MEMORY_PERIOD_US;
 }
 
 /* Where it cannot be told, nothing is left to complete. */
@@ -65,6 +66,8 @@ vj_consumption_open (const VjRoots *roots, const VjMachine *machine, int pid, GE
   if (consumption->cpu == NULL || !vj_usage_read (consumption->cpu, &consumption->cpu_ns, error))
     return NULL;
   note_alone (consumption);
+  /* The readings of many domains that begin together are spread over the period by their pids. */
+  consumption->age_us = (guint64)pid * VJ_US_PER_S % PERIOD_US;
   if (vj_machine_shares_memory (machine))
     open_memory (consumption, roots, pid);
   if (vj_machine_disks (machine) != NULL)
@@ -136,18 +139,26 @@ add_packages (VjConsumption *consumption, VjAccount *account, guint64 used_ns)
                           consumption->package_ns[i]);
 }
 
+/* Time for what is not read at every tick. */
+static gboolean
+is_due (VjConsumption *consumption, gboolean moved, guint64 elapsed_us)
+{
+  consumption->moved = consumption->moved || moved;
+  consumption->age_us += elapsed_us;
+  if (consumption->age_us < (consumption->moved ? PERIOD_US : REST_PERIOD_US))
+    return FALSE;
+  consumption->moved = FALSE;
+  consumption->age_us = 0;
+  return TRUE;
+}
+
 static void
-add_memory (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us)
+add_memory (VjConsumption *consumption, VjAccount *account, guint64 elapsed_us, gboolean due)
 {
   if (consumption->memory == NULL)
     return;
-  consumption->memory_age_us += elapsed_us;
-  if (consumption->memory_age_us >= MEMORY_PERIOD_US)
-    {
-      consumption->memory_age_us = 0;
-      if (!vj_memory_usage_read (consumption->memory, &consumption->memory_bytes, NULL))
-        consumption->memory_bytes = 0;
-    }
+  if (due && !vj_memory_usage_read (consumption->memory, &consumption->memory_bytes, NULL))
+    consumption->memory_bytes = 0;
   vj_account_add_usage (account, VJ_RESOURCE_MEMORY,
                         vj_resource_memory (consumption->memory_bytes, elapsed_us));
 }
@@ -176,9 +187,13 @@ vj_consumption_sample (VjConsumption *consumption, VjAccount *account, guint64 e
   guint64 cpu_ns = 0;
   if (!vj_usage_read (consumption->cpu, &cpu_ns, NULL))
     return FALSE;
-  note_alone (consumption);
+  const gboolean moved = cpu_ns != consumption->cpu_ns;
+  const gboolean due = is_due (consumption, moved, elapsed_us);
+  /* Where the scope has used nothing since, the two readings of then still belong together. */
+  if (moved || due)
+    note_alone (consumption);
   add_cpu (consumption, account, cpu_ns);
-  add_memory (consumption, account, elapsed_us);
+  add_memory (consumption, account, elapsed_us, due);
   add_storage (consumption, account);
   return TRUE;
 }

@@ -146,9 +146,10 @@ test_nothing_is_left_of_a_process_that_had_gone_before_the_last_sample (void **s
   const int pid = test_child_start (NULL, NULL, &socket);
   Bed bed = bed_new (*state, pid, "usage_usec 1000\n");
   test_child_stop (pid, socket);
+  tempdir_write (*state, "cgroup" SCOPE "/cpu.stat", "usage_usec 1003\n");
   assert_true (vj_consumption_sample (bed.consumption, bed.account, 0));
   assert_false (vj_consumption_complete (bed.consumption, bed.account, 9 * VJ_NS_PER_S));
-  assert_int_equal (billed_ns (&bed), 0);
+  assert_int_equal (billed_ns (&bed), 3 * VJ_NS_PER_US);
   bed_clear (&bed);
 }
 
@@ -208,6 +209,45 @@ test_storage_of_one_born_now_counts_from_zero (void **state)
   bed_clear (&bed);
 }
 
+static void
+burn (guint64 cpu_ns)
+{
+  const guint64 until_ns = used_ns () + cpu_ns;
+  while (used_ns () < until_ns)
+    ;
+}
+
+/* What the process uses elsewhere while its scope rests is not the domain's, as far as it was seen in time. */
+static void
+test_the_process_is_looked_at_when_its_scope_moves_and_now_and_then (void **state)
+{
+  const guint64 burnt_ns = 20 * VJ_US_PER_MS * VJ_NS_PER_US, left_ns = 3 * VJ_NS_PER_S;
+  const struct
+  {
+    const char *cpu_stat;
+    guint64 elapsed_us;
+    gboolean looked;
+  } cases[] = { { "usage_usec 1000\n", 1 * VJ_US_PER_S, FALSE },
+                { "usage_usec 1001\n", 1 * VJ_US_PER_S, TRUE },
+                { "usage_usec 1000\n", 60 * VJ_US_PER_S, TRUE } };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      Bed bed = bed_new (*state, getpid (), "usage_usec 1000\n");
+      burn (burnt_ns);
+      tempdir_write (*state, "cgroup" SCOPE "/cpu.stat", cases[i].cpu_stat);
+      assert_true (vj_consumption_sample (bed.consumption, bed.account, cases[i].elapsed_us));
+      const guint64 sampled_ns = billed_ns (&bed);
+      assert_true (
+          vj_consumption_complete (bed.consumption, bed.account, bed.opened_ns + burnt_ns + left_ns));
+      const guint64 completed_ns = billed_ns (&bed) - sampled_ns;
+      if (cases[i].looked)
+        assert_in_range (completed_ns, 0, left_ns);
+      else
+        assert_in_range (completed_ns, left_ns + burnt_ns, left_ns + burnt_ns + bed.around_ns);
+      bed_clear (&bed);
+    }
+}
+
 int
 main (void)
 {
@@ -218,6 +258,7 @@ main (void)
     tempdir_unit_test (test_storage_is_shared_by_what_the_scope_moved),
     tempdir_unit_test (test_storage_of_one_born_now_counts_from_zero),
     tempdir_unit_test (test_nothing_is_left_of_a_process_that_had_gone_before_the_last_sample),
+    tempdir_unit_test (test_the_process_is_looked_at_when_its_scope_moves_and_now_and_then),
   };
   return cmocka_run_group_tests_name ("consumption", tests, NULL, NULL);
 }
