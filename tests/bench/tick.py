@@ -3,9 +3,11 @@
 """What a tick costs: CPU time and system calls per tick, and resident memory, by number of domains.
 
 usage: tests/bench/tick.py [--bin build/bin] [--domains 1,10,100,1000] [--ticks 20] [--bystanders 0,1000]
+       [--stir]
 
 Every domain is a real process in a cgroup of its own with a real unix socket as its channel; the domains themselves
 come from libvirt's test driver. Energy is a static powercap tree of four zones in tmpfs: its cost is that of the reads.
+The processes sleep; with --stir every one is woken once a second, so that the CPU time of every domain moves.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -72,11 +75,22 @@ def wait_for_frames(domains, count, rounds):
         time.sleep(0.05)
 
 
+def stir(domains, stopping):
+    while not stopping.wait(1):
+        for child in domains.children:
+            os.kill(child.pid, signal.SIGSTOP)
+            os.kill(child.pid, signal.SIGCONT)
+
+
 def measure(arguments, count, bystanders):
     others = [subprocess.Popen(["sleep", "infinity"]) for _ in range(bystanders)]
     with tempfile.TemporaryDirectory(prefix="vj-bench-", dir=memory_directory()) as root:
         make_powercap(os.path.join(root, "sys"))
         domains = Domains(root, count)
+        stopping = threading.Event()
+        stirrer = threading.Thread(target=stir, args=(domains, stopping))
+        if arguments.stir:
+            stirrer.start()
         try:
             agent = Agent(arguments.bin, root, domains)
             wait_for_frames(domains, count, 3)
@@ -87,6 +101,9 @@ def measure(arguments, count, bystanders):
             agent.close()
             calls = count_calls(arguments, root, domains, count)
         finally:
+            stopping.set()
+            if arguments.stir:
+                stirrer.join()
             domains.close()
             for other in others:
                 other.kill()
@@ -124,6 +141,7 @@ def main():
     parser.add_argument("--domains", default="1,10,100,1000")
     parser.add_argument("--bystanders", default="0,1000")
     parser.add_argument("--ticks", type=int, default=20)
+    parser.add_argument("--stir", action="store_true", help="let every domain use CPU time")
     arguments = parser.parse_args()
     print(
         "%7s %10s %14s %16s %14s %18s %9s"
