@@ -25,7 +25,7 @@ struct VjLibvirtWatch
   const VjDomainListener *listener;
   gpointer user_data;
   VjLibvirtConnection *connection; /* NULL while waiting for the next attempt */
-  GHashTable *known;               /* UUID -> ID of the run: told to be present, and not yet absent */
+  GHashTable *known;  /* UUID -> ID of the run, -1 without its process: told, and not yet absent */
   GHashTable *dirty;  /* UUIDs, and :NAMEs, of which something happened since they were last asked for */
   GHashTable *starts; /* :NAME -> looks left: its pid file came, and it has not been told with its process */
   GHashTable *undefined; /* UUIDs to forget once they do not run */
@@ -260,6 +260,15 @@ end_start (VjLibvirtWatch *watch, const VjDomainInfo *info)
     g_hash_table_remove (watch->starts, key);
 }
 
+/* As long as its process is not known, every list asks for it again. */
+static void
+set_known (VjLibvirtWatch *watch, const VjLibvirtFinding *finding)
+{
+  const int id = finding->info.pid != 0 ? finding->id : -1;
+
+  g_hash_table_replace (watch->known, g_strdup (finding->info.uuid), id_pointer (id));
+}
+
 static void
 on_fetched (const VjLibvirtFinding *findings, guint n_findings, gpointer user_data)
 {
@@ -276,7 +285,7 @@ on_fetched (const VjLibvirtFinding *findings, guint n_findings, gpointer user_da
           report_rest (watch, info->uuid);
           continue;
         }
-      g_hash_table_replace (watch->known, g_strdup (info->uuid), id_pointer (findings[i].id));
+      set_known (watch, &findings[i]);
       end_start (watch, info);
       watch->listener->present (info, watch->user_data);
     }

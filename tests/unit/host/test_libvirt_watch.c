@@ -4,12 +4,14 @@
 #include "tempdir.h"
 #include "test_child.h"
 
+#include <fcntl.h>
 #include <libvirt/libvirt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -526,6 +528,30 @@ pid_file_is_a_look_without_an_event (void **state)
   await_pid_file (fixture, "named.pid");
 }
 
+/* It could not be read when the domain was told of, and nothing happens to either: the next look asks again. */
+static void
+process_that_is_not_known_is_asked_for_again (void **state)
+{
+  Fixture *fixture = *state;
+  g_autofree char *uri = write_hypervisor (fixture);
+  g_autofree char *path = g_build_filename (fixture->root, "named.pid", NULL);
+  const struct timespec then = { .tv_sec = g_get_real_time () / G_USEC_PER_SEC - 3600 };
+  int socket = -1;
+  const int pid = test_child_start (NULL, NULL, &socket);
+  g_autofree char *text = g_strdup_printf ("%d", pid);
+  g_autofree char *event = g_strdup_printf ("present named libvirt running pid=%d", pid);
+
+  tempdir_write (fixture->root, "named.pid", text);
+  assert_int_equal (utimensat (AT_FDCWD, path, (const struct timespec[]){ then, then }, 0), 0);
+  watch (fixture, uri);
+  wait_for (fixture, "present named libvirt running pid=0");
+  wait_for (fixture, "listed");
+  assert_int_equal (utimensat (AT_FDCWD, path, NULL, 0), 0);
+  vj_libvirt_watch_poke (fixture->watch);
+  wait_for (fixture, event);
+  test_child_stop (pid, socket);
+}
+
 static void
 rundir_may_come_later_and_be_replaced (void **state)
 {
@@ -625,6 +651,7 @@ main (void)
     watch_test (poke_is_a_look_without_an_event),
     watch_test (channel_and_pid_are_told),
     watch_test (pid_file_is_a_look_without_an_event),
+    watch_test (process_that_is_not_known_is_asked_for_again),
     watch_test (rundir_may_come_later_and_be_replaced),
     watch_test (pid_files_of_no_domain_are_nothing),
     watch_test (connecting_is_tried_again),
