@@ -256,6 +256,7 @@ class Refusals(Node):
         self.assert_refused("VM 200: is a container; .*", "enable", 200)
         self.assert_refused("VM 201: is on node pve2; run this there", "enable", 201)
         self.assert_refused("VM 999: does not exist; qm list .*", "disable", 999)
+        self.assertEqual(self.run_verb("status", 201, 999).stdout, "")
 
     def test_open_quote(self):
         self.node.define(100, "args: -cpu 'host\nname: a\n")

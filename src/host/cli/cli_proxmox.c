@@ -151,19 +151,27 @@ put_row (const Result *result, VjCliTable *table)
   vj_cli_table_cell (table, vm->is_template ? "template" : vm->lock != NULL ? vm->lock : "");
 }
 
+/* Nothing if there is nothing but complaints. */
 static char *
 table_text (const GArray *results)
 {
   static const char *const headers[] = { "Name", "Args", "Pending", "Lock" };
   g_autoptr (VjCliTable) table = vj_cli_table_new ();
   GString *text = g_string_new (NULL);
+  guint n_rows = 0;
   vj_cli_table_column (table, "VMID", TRUE);
   for (gsize i = 0; i < G_N_ELEMENTS (headers); i++)
     vj_cli_table_column (table, headers[i], FALSE);
   for (guint i = 0; i < results->len; i++)
-    if (g_array_index (results, Result, i).error == NULL)
-      put_row (&g_array_index (results, Result, i), table);
-  vj_cli_table_render (table, text);
+    {
+      const Result *result = &g_array_index (results, Result, i);
+      if (result->error != NULL)
+        continue;
+      put_row (result, table);
+      n_rows++;
+    }
+  if (n_rows > 0 || results->len == 0)
+    vj_cli_table_render (table, text);
   return g_string_free (text, FALSE);
 }
 

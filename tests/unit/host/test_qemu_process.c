@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/qemu/qemu_process.h"
 
+#include "host/qemu/qemu_scan.h"
+
 #include "tempdir.h"
 
 #include <setjmp.h>
@@ -8,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -143,12 +146,39 @@ sockets_of_anybody (void **state)
     }
 }
 
+/* Whether a whole look lists the processes; notifications are of the directory of processes. */
+static gboolean
+lists_processes (const VjQemuRules *rules, int notifications)
+{
+  g_autoptr (VjQemuScan) scan = vj_qemu_scan_new (rules);
+  char event[sizeof (struct inotify_event) + 256];
+
+  scan->all = TRUE;
+  vj_qemu_scan_run (scan);
+  return read (notifications, event, sizeof event) > 0;
+}
+
+/* Of Proxmox's machines only the pid files are listed, however many processes there are. */
+static void
+looks_that_list_all_processes (void **state)
+{
+  const int notifications = inotify_init1 (IN_NONBLOCK | IN_CLOEXEC);
+  VjQemuRules rules = { .procfs = *state, .rundir = "/nonexistent", .guest_socket = SOCKET };
+
+  assert_true (inotify_add_watch (notifications, *state, IN_OPEN) > 0);
+  assert_false (lists_processes (&rules, notifications));
+  rules.plain = TRUE;
+  assert_true (lists_processes (&rules, notifications));
+  close (notifications);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
     tempdir_unit_test (names_of_the_guest_socket),
     tempdir_unit_test (sockets_of_anybody),
+    tempdir_unit_test (looks_that_list_all_processes),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

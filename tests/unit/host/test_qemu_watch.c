@@ -386,6 +386,13 @@ configuration_names (void **state)
   expect_vm (fixture, "100", pid, "again");
   tempdir_remove (fixture->root, "pve");
   expect_no_other (fixture);
+
+  g_autofree char *path = pid_file (fixture, "7");
+  tempdir_write (fixture->root, "pve/qemu-server/7.conf", "smbios1: uuid=" UUID "\n");
+  start (fixture, ARGUMENTS ("-id", "7", "-pidfile", path));
+  g_free (take (fixture, "present proxmox-7 "));
+  g_autofree char *event = take (fixture, "present proxmox-7 ");
+  assert_non_null (strstr (event, " uuid=" UUID " "));
 }
 
 static void
@@ -673,7 +680,6 @@ hidden_processes (void **state)
   start_vm (fixture, "100", "a");
   watch_with (fixture, fixture->root, (VjQemuWatchOptions){ .proxmox = TRUE, .plain = TRUE });
   expect_listed (fixture);
-  vj_qemu_watch_free (g_steal_pointer (&fixture->watch));
 }
 
 /* A process as /proc has it, but for its arguments. Where those are to be; the caller's. */
@@ -717,12 +723,6 @@ watch_entries (Fixture *fixture)
   watch_with (fixture, procfs, (VjQemuWatchOptions){ .plain = TRUE, .deadline_s = 1 });
 }
 
-static int
-last_pid (const Fixture *fixture)
-{
-  return g_array_index (fixture->pids, int, fixture->pids->len - 1);
-}
-
 /* A process can make who reads its arguments wait for ever. The others are found all the same, and it is, too, as soon as
  * it lets go. */
 static void
@@ -730,7 +730,7 @@ arguments_that_never_come (void **state)
 {
   Fixture *fixture = *state;
   g_autofree char *never = make_entry (fixture);
-  const int pid = last_pid (fixture);
+  const int pid = g_array_index (fixture->pids, int, 0);
 
   watch_entries (fixture);
   expect (fixture, "down the arguments of process %d cannot be read: it is passed over until they can", pid);
@@ -738,7 +738,7 @@ arguments_that_never_come (void **state)
   g_autofree char *good = make_entry (fixture);
   assert_true (g_file_set_contents (good, "kvm", 4, NULL));
   vj_qemu_watch_poke (fixture->watch, 0);
-  expect_started (fixture, last_pid (fixture));
+  expect_started (fixture, g_array_index (fixture->pids, int, 1));
   let_go (never);
   expect_started (fixture, pid);
 }
