@@ -289,6 +289,14 @@ class ByVirsh(Case):
         virsh("detach-device-alias", domain.name, "ua-virtjoule", "--config")
         self.assertEqual(domain.inactive(), before)
 
+    def test_channel_without_controller(self):
+        domain = Domain(self).define().start()
+        before = domain.inactive()
+        self.assertRaises(RuntimeError, virsh, "attach-device", domain.name, CHANNEL_XML, "--live", "--config")
+        self.assertEqual(domain.inactive(), before)
+        virsh("attach-device", domain.name, CHANNEL_XML, "--config")
+        self.assertEqual(domain.has(), (0, 1))
+
     def test_metadata(self):
         domain = Domain(self).define().start()
         virsh("metadata", domain.name, "--uri", SETTINGS, "--key", "virtjoule", "--set", "<settings interval='5s'/>",
