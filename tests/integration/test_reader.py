@@ -165,15 +165,16 @@ class Contract(ReaderCase):
     def test_layouts(self):
         self.start()
         self.assertFalse(os.path.exists(os.path.join(self.tree, "intel-rapl")), "nothing is shown before the first frame")
-        self.host.show({"package-0": 5, "package-0/core": 3, "package-0/dram": 1, "package-1": 7, "psys": 99})
+        self.host.show({"package-0": 5, "package-0/core": 3, "package-0/dram": 1, "package-1": 7, "psys": 99, "storage": 2})
         self.assertEqual(sorted(os.listdir(self.tree)),
-                         ["intel-rapl", "intel-rapl:0", "intel-rapl:0:0", "intel-rapl:0:1", "intel-rapl:1"])
+                         ["intel-rapl", "intel-rapl:0", "intel-rapl:0:0", "intel-rapl:0:1", "intel-rapl:1", "intel-rapl:2"])
         nested = os.path.join(self.tree, "intel-rapl")
-        self.assertEqual(sorted(os.listdir(nested)), ["enabled", "intel-rapl:0", "intel-rapl:1"])
+        self.assertEqual(sorted(os.listdir(nested)), ["enabled", "intel-rapl:0", "intel-rapl:1", "intel-rapl:2"])
         names = {zone: self.read(zone, "name") for zone in os.listdir(self.tree) if ":" in zone}
         self.assertEqual(names, {"intel-rapl:0": "package-0", "intel-rapl:0:0": "core", "intel-rapl:0:1": "dram",
-                                 "intel-rapl:1": "package-1"})
-        for zone, energy in (("intel-rapl:0", 5), ("intel-rapl:0:0", 3), ("intel-rapl:0:1", 1), ("intel-rapl:1", 7)):
+                                 "intel-rapl:1": "package-1", "intel-rapl:2": "storage"})
+        for zone, energy in (("intel-rapl:0", 5), ("intel-rapl:0:0", 3), ("intel-rapl:0:1", 1), ("intel-rapl:1", 7),
+                             ("intel-rapl:2", 2)):
             self.assertTrue(os.path.islink(os.path.join(self.tree, zone)))
             self.assertEqual(int(self.read(zone)), energy)
             self.assertEqual(self.read(zone, "enabled"), "1")
