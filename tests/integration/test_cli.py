@@ -169,6 +169,9 @@ class WithoutAgent(unittest.TestCase):
                 result = virtjoule("--runtime-dir", "/nonexistent", *arguments, *driver)
                 self.assertEqual(result.returncode, code, result.stderr)
                 self.assertIn(words, result.stdout + result.stderr)
+        result = virtjoule("--runtime-dir", "/nonexistent", "channel", "status", "none", *driver)
+        self.assertEqual((result.returncode, result.stdout), (1, b""))
+        self.assertIn(b"virtjoule: none: there is no such domain", result.stderr)
 
     def test_libvirt_that_does_not_answer(self):
         for arguments in (("channel", "add", "web"), ("channel", "status"), ("domain", "show", "web")):

@@ -161,6 +161,7 @@ typedef struct
   VjCliTable *table;
   JsonBuilder *json;
   JsonArray *agent; /* the agent's domains; NULL: it does not answer */
+  guint n_rows;
 } Status;
 
 /* What the agent says of its channel to that domain; NULL if it does not know it. */
@@ -215,6 +216,7 @@ add_status (Status *status, const VjLibvirtDomain *domain, GError **error)
   put_json (status->json, "config", config);
   put_json (status->json, "agent", agent);
   json_builder_end_object (status->json);
+  status->n_rows++;
   return TRUE;
 }
 
@@ -283,6 +285,8 @@ show (Status *status, const char *runtime_dir, const VjLibvirtAdmin *admin, char
   status->json = json;
   status->agent = root != NULL ? json_node_get_array (root) : NULL;
   const gboolean whole = names[0] != NULL ? add_named (status, admin, names) : add_all (status, admin);
+  if (!whole && status->n_rows == 0 && !status->as_json)
+    return VJ_EXIT_FAILED; /* all has been said */
   g_autofree char *text = status->as_json ? status_json (status) : status_text (status, problem);
   const int code = vj_cli_finish (text, NULL);
   return whole ? code : VJ_EXIT_FAILED;
