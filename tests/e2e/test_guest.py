@@ -21,4 +21,4 @@ class SmallGuest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    vjtest.main(seconds=280)
+    vjtest.main()

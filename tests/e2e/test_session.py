@@ -53,7 +53,7 @@ class Session:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(vjtest.DEADLINE_S)
         with contextlib.suppress(OSError, ValueError):  # it is started by libvirtd, which leaves it
             with open(self.sockets + "/virtlogd.pid", encoding="ascii") as text:
                 os.kill(int(text.read()), signal.SIGTERM)
@@ -106,4 +106,4 @@ class UsersSession(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    vjtest.main(seconds=280)
+    vjtest.main()

@@ -3,6 +3,7 @@
 #include "host/usage/usage.h"
 
 #include <glib-unix.h>
+#include <signal.h>
 #include <stdio.h>
 
 /* watch_print URI RUNDIR: prints a line for everything that a watch tells, until SIGTERM or SIGINT. */
@@ -92,6 +93,8 @@ main (int argc, char **argv)
     return 2;
   standard.libvirt_rundir = argv[2];
   roots = &standard;
+  /* As GIO's sockets have it in the agent: libvirtd may be gone when it is asked. */
+  signal (SIGPIPE, SIG_IGN);
   setvbuf (stdout, NULL, _IOLBF, 0);
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);

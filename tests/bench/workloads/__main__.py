@@ -58,7 +58,7 @@ class Bench:
                                                config=f"[static-watts]\npackage-0 = {STATIC_WATTS}\n"))
         self.node = stack.enter_context(Guest(vjtest.image("node", work), work, "node", memory=2048, vcpus=yardsticks.VCPUS))
         self.node.wait_up(240)
-        self.agent.wait_for(self.node, "open", 120)
+        self.agent.wait_for(self.node)
         vjtest.wait_until(self.node.energy, "the tree is there", 120)
         prepare(self.node)
         Attributor(self.node).start("--keep 1s")

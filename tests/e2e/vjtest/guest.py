@@ -8,7 +8,7 @@ import time
 import uuid
 import xml.etree.ElementTree as ElementTree
 
-from . import TOP, Timeout
+from . import DEADLINE_S, TOP, Timeout
 from .libvirt import virsh
 
 PORT = "org.virtjoule.energy.0"
@@ -151,7 +151,7 @@ class Guest:
         line, self.pending = self.pending.split(b"\n", 1)
         return line.decode("ascii", "replace").split(" ")
 
-    def run(self, commands, timeout=120):
+    def run(self, commands, timeout=DEADLINE_S):
         """Runs shell commands in the guest; returns (exit code, what they printed)."""
         self.sequence += 1
         self.socket.sendall(b"%d %s\n" % (self.sequence, base64.b64encode(commands.encode())))
@@ -161,7 +161,7 @@ class Guest:
             if words[0] == str(self.sequence) and len(words) == 3:
                 return int(words[1]), base64.b64decode(words[2]).decode("utf-8", "replace")
 
-    def check(self, commands, timeout=120):
+    def check(self, commands, timeout=DEADLINE_S):
         """As run, for what must succeed; returns what was printed."""
         code, output = self.run(commands, timeout)
         if code != 0:
@@ -172,7 +172,7 @@ class Guest:
         """Into the guest."""
         self.check(f"base64 -d >{path} <<END\n{base64.b64encode(text.encode()).decode()}\nEND\n")
 
-    def wait_up(self, timeout=180):
+    def wait_up(self, timeout=2 * DEADLINE_S):
         """What is sent before the guest listens waits in its port."""
         self.check("true", timeout)
 

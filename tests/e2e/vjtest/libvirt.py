@@ -40,7 +40,7 @@ def virsh(*arguments, check=True, timeout=300):
 def answers():
     try:
         done = subprocess.run(["virsh", "-q", "-c", URI, "version"], stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=20, env=ENVIRONMENT, check=False)
+                              timeout=60, env=ENVIRONMENT, check=False)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
@@ -89,9 +89,10 @@ class Libvirtd:
         if pid:
             os.kill(pid, signal.SIGTERM)
             try:
-                wait_until(lambda: not daemon_pid(name), f"{name} ends", 120)
+                wait_until(lambda: not daemon_pid(name), f"{name} ends")
             except Timeout:
                 os.kill(pid, signal.SIGKILL)
+                wait_until(lambda: not daemon_pid(name), f"{name} ends")
         self.started.remove(name)
 
     def stop_all(self):

@@ -21,8 +21,8 @@ done
 shift $n
 exec runc "$@"
 """
-# look.pl PORT PATTERN..: files line by line as grep -H prints them, the attributor's document right after the tree's next update,
-# and the same files once more.
+# look.pl PORT PATTERN..: files line by line as grep -H prints them, the attributor's document of an interval that ends after that,
+# soon after it ended, and the same files once more.
 LOOK = """
 use strict;
 use IO::Socket::INET;
@@ -30,17 +30,28 @@ my $port = shift;
 sub text { open (my $file, '<', $_[0]) or return ''; local $/; <$file> // '' }
 sub files { join ('', map { my $path = $_; map { "$path:$_\\n" } split (/\\n/, text ($path)) } map { glob } @ARGV) }
 sub generation { join (' ', (stat ('%s/../generation'))[1, 9]) }
-chdir ('%s');
-my $last = generation ();
-for (1 .. 60) {
-  last if generation () ne $last;
-  select (undef, undef, undef, 0.05);
+sub nap { select (undef, undef, undef, 0.05) }
+sub document {
+  my $socket = IO::Socket::INET->new (PeerAddr => "127.0.0.1:$port") or die "nobody listens: $!";
+  print $socket "GET /v1/energy HTTP/1.0\\r\\n\\r\\n";
+  local $/;
+  <$socket>;
 }
-select (undef, undef, undef, 0.15);
+sub intervals { $_[0] =~ /"intervals" *: *(\\d+)/ or die "no document: $_[0]"; $1 }
+chdir ('%s');
 my $before = files ();
-my $socket = IO::Socket::INET->new (PeerAddr => "127.0.0.1:$port") or die "nobody listens: $!";
-print $socket "GET /v1/energy HTTP/1.0\\r\\n\\r\\n";
-my $answer = do { local $/; <$socket> };
+my $answer = document ();
+my ($past, $last) = (intervals ($answer), generation ());
+for (1 .. 100) {
+  last if generation () ne $last;
+  nap ();
+}
+for (1 .. 600) {
+  $answer = document ();
+  last if intervals ($answer) > $past;
+  nap ();
+}
+die "no interval ends" if intervals ($answer) <= $past;
 print $before, "----\\n", $answer, "----\\n", files ();
 """ % (TREE, TREE)
 
@@ -57,7 +68,7 @@ class Container:
             self.link()
         mount = "--mount type=bind,src=/usr,dst=/usr,options=rbind:ro" if usr else ""
         self.guest.check(f"ctr run -d --null-io --rootfs --runc-binary /run/node/runc --runc-systemd-cgroup {mount} "
-                         f"--cgroup {pod.slice}:cri-containerd:{self.id} {ROOT} {self.id} {command}", 180)
+                         f"--cgroup {pod.slice}:cri-containerd:{self.id} {ROOT} {self.id} {command}")
 
     def link(self):
         self.guest.check(f"ln -s {self.pod.logs}/{self.name}/0.log "
@@ -69,7 +80,7 @@ class Container:
     def use(self, cpu_us):
         """Returns when it has used so much more."""
         goal = self.cpu_us() + cpu_us
-        wait_until(lambda: self.cpu_us() >= goal, f"{self.name} uses {cpu_us} µs", 120, 1)
+        wait_until(lambda: self.cpu_us() >= goal, f"{self.name} uses {cpu_us} µs", interval=0.5)
 
     def end(self):
         """It is killed, and its control group gone. The runtime would know it still."""
@@ -103,10 +114,10 @@ class Attributor:
         self.guest.check(f"mkdir -p {drop_in}")
         self.guest.write_file(f"{drop_in}/test.conf", f"[Service]\nExecStart=\nExecStart=virtjoule-attributor {options}\n")
         self.guest.check(f"systemctl daemon-reload && systemctl restart {UNIT}")
-        wait_until(lambda: self.guest.run(f"perl /run/node/look.pl {PORT}")[0] == 0, "the attributor answers", 60, 1)
+        wait_until(lambda: self.guest.run(f"perl /run/node/look.pl {PORT}")[0] == 0, "the attributor answers", interval=0.5)
 
     def look(self, *patterns):
-        """(what the files hold, the document, what they hold right after it): soon after an update of the tree."""
+        """(what the files hold, the document of an interval that ends after that, what the files hold right after it)."""
         text = self.guest.check(f"perl /run/node/look.pl {PORT} {' '.join(patterns)}")
         first, answer, second = text.split("----\n")
         return first, json.loads(answer.split("\r\n\r\n", 1)[1]), second
@@ -126,4 +137,4 @@ cp "$(command -v busybox)" {ROOT}/bin.d/busybox
 for applet in sh true sleep; do ln -s busybox {ROOT}/bin.d/$applet; done
 systemctl start containerd.service
 """)
-    wait_until(lambda: guest.run("ctr version")[0] == 0, "containerd answers", 120)
+    wait_until(lambda: guest.run("ctr version")[0] == 0, "containerd answers")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import uuid
 
-from . import BUILD, wait_until
+from . import BUILD, DEADLINE_S, wait_until
 from .guest import COMMANDS, Guest
 
 QEMU = "qemu-system-x86_64"
@@ -145,8 +145,9 @@ class ProxmoxGuest(Guest):
         pidfd = os.pidfd_open(self.pid)
         try:
             signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-            if not select.select([pidfd], [], [], 30)[0]:
+            if not select.select([pidfd], [], [], DEADLINE_S)[0]:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                select.select([pidfd], [], [])
         finally:
             os.close(pidfd)
         self.pid = None

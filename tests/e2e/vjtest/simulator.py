@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from . import BUILD, SKIP
+from . import BUILD, DEADLINE_S, SKIP
 
 
 def available():
@@ -32,7 +32,7 @@ class Simulator:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(DEADLINE_S)
         self.process.stdout.close()
 
     def control(self, command):
