@@ -162,6 +162,8 @@ take_up_again (VjWorkloads *workloads, VjCgroup *cgroup)
   group->cpu_ns = group->before_ns = vj_group_billed_ns (group);
   group->read = group->threaded = FALSE;
   group->cgroup = cgroup;
+  group->class.delegated =
+      group->class.delegated || cgroup->class.delegated; /* what is above it was given away since */
   group->ended_us = 0;
   group->memory_bytes = 0;
   vj_group_resume_io (group);

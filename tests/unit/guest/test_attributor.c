@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,6 +158,31 @@ names_come_late (void **state)
   assert_string_equal (group_of (named, CTR)->name, "app");
   assert_string_equal (group_of (named, CTR)->pod, "web-0");
   assert_string_equal (group_of (named, POD)->namespace_, "shop");
+}
+
+/* What had this name goes on under its path, but whose it is now is not known. */
+static void
+what_comes_again_for_somebody_else_has_no_name (void **state)
+{
+  Machine *machine = *state;
+  g_autofree char *above = g_build_filename (machine->root, "cgroup/docker", NULL);
+  make_group (machine, "/docker/" ID);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  vj_names_put_container (machine->names, VJ_NAMES_RUNTIME, ID, &(VjContainerName){ .name = "db" });
+  update (machine, 1, 0);
+  g_autoptr (VjAttributorSnapshot) before = checked_snapshot (machine);
+  assert_string_equal (group_of (before, "/docker/" ID)->name, "db");
+  remove_group (machine, "/docker/" ID);
+  update (machine, 1, 0);
+  assert_int_equal (chmod (above, 0777), 0);
+  make_group (machine, "/docker/" ID);
+  update (machine, 1, 0);
+  g_autoptr (VjAttributorSnapshot) after = checked_snapshot (machine);
+  assert_false (group_of (after, "/docker/" ID)->terminated);
+  assert_true (group_of (after, "/docker/" ID)->class.delegated);
+  assert_null (group_of (after, "/docker/" ID)->name);
 }
 
 static void
@@ -567,6 +593,7 @@ main (void)
     machine_test (what_ended_stays_and_is_folded_later),
     machine_test (what_ended_is_shown_for_a_while),
     machine_test (what_comes_again_goes_on),
+    machine_test (what_comes_again_for_somebody_else_has_no_name),
     machine_test (names_come_late),
     machine_test (waits_for_the_tree_and_survives_its_absence),
     machine_test (a_new_zone_joins),
