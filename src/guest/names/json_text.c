@@ -42,7 +42,7 @@ is_end (char c, guint depth)
 }
 
 static gboolean
-pass_step (VjScan *scan, guint *depth)
+pass_step (VjScan *scan, guint deepest, guint *depth)
 {
   char c = *scan->at;
   if (c == '"')
@@ -54,18 +54,18 @@ pass_step (VjScan *scan, guint *depth)
   else if (!is_plain (c))
     return FALSE;
   scan->at++;
-  return *depth <= VJ_JSON_DEPTH;
+  return *depth <= deepest;
 }
 
-/* One value, by its brackets and quotes alone. */
+/* One value, by its brackets and quotes alone; which costs no stack, however deep they are. */
 static gboolean
-pass_value (VjScan *scan, VjScan *ret_value)
+pass_value (VjScan *scan, guint deepest, VjScan *ret_value)
 {
   guint depth = 0;
   skip_space (scan);
   const char *start = scan->at;
   while (scan->at < scan->end && !is_end (*scan->at, depth))
-    if (!pass_step (scan, &depth))
+    if (!pass_step (scan, deepest, &depth))
       return FALSE;
   *ret_value = vj_scan_init (start, (gsize)(scan->at - start));
   return depth == 0 && scan->at > start;
@@ -76,7 +76,7 @@ vj_json_parse (const char *text, gsize length)
 {
   VjScan scan = vj_scan_init (text, length);
   VjScan value;
-  if (length > G_MAXSSIZE || !pass_value (&scan, &value) || scan.at != scan.end)
+  if (length > G_MAXSSIZE || !pass_value (&scan, VJ_JSON_DEPTH, &value) || scan.at != scan.end)
     return NULL;
   g_autoptr (JsonParser) parser = json_parser_new ();
   if (!json_parser_load_from_data (parser, text, (gssize)length, NULL))
@@ -134,7 +134,7 @@ vj_json_inside (const VjScan *text, char open, VjScan *ret_inside)
 {
   VjScan scan = *text;
   VjScan value;
-  if (!pass_value (&scan, &value) || scan.at != scan.end || *value.at != open)
+  if (!pass_value (&scan, G_MAXUINT, &value) || scan.at != scan.end || *value.at != open)
     return FALSE;
   while (value.end > value.at && strchr (" \t\r\n", value.end[-1]) != NULL)
     value.end--;
@@ -148,7 +148,7 @@ gboolean
 vj_json_next_element (VjScan *inside, VjScan *ret_value)
 {
   VjScan scan = *inside;
-  if (!pass_value (&scan, ret_value))
+  if (!pass_value (&scan, G_MAXUINT, ret_value))
     return FALSE;
   if (scan.at < scan.end && !vj_scan_literal (&scan, ","))
     return FALSE;
@@ -160,7 +160,7 @@ gboolean
 vj_json_next_member (VjScan *inside, VjScan *ret_key, VjScan *ret_value)
 {
   VjScan scan = *inside;
-  if (!pass_value (&scan, ret_key) || *ret_key->at != '"' || !vj_scan_literal (&scan, ":")
+  if (!pass_value (&scan, G_MAXUINT, ret_key) || *ret_key->at != '"' || !vj_scan_literal (&scan, ":")
       || !vj_json_next_element (&scan, ret_value))
     return FALSE;
   while (ret_key->end > ret_key->at && strchr (" \t\r\n", ret_key->end[-1]) != NULL)

@@ -22,7 +22,7 @@ guint vj_json_count (JsonObject *object, const char *member);
 JsonObject *vj_json_element (JsonArray *array, guint i);
 
 /* A long document piece by piece, without a tree of the whole: what is within its outermost braces or brackets ('{' or '[').
- * FALSE for what is not of balanced form. */
+ * FALSE for what is not of balanced form. However deep it is nested: it may be one stranger's in a document of many. */
 gboolean vj_json_inside (const VjScan *text, char open, VjScan *ret_inside);
 /* Moves on to the next element; FALSE at the end. */
 gboolean vj_json_next_element (VjScan *inside, VjScan *ret_value);

@@ -106,6 +106,24 @@ needs_no_more_than_its_length_for_a_pod (void **state)
   assert_in_range (after.ru_maxrss - before.ru_maxrss, 0, 4096); /* KiB */
 }
 
+/* Whoever makes a pod that cannot be read hides no other's. */
+static void
+a_pod_that_is_nested_without_end_stands_in_no_other_ones_way (void **state)
+{
+  const VjLabelRules none = { 0 };
+  g_autoptr (GString) line = g_string_new (NULL);
+  g_autofree char *version = NULL;
+  g_autofree char *open = g_strnfill (100000, '[');
+  g_autofree char *close = g_strnfill (100000, ']');
+  g_autofree char *list =
+      g_strdup_printf ("{\"items\":[{\"metadata\":{" NAMED ",\"managedFields\":%s%s}},{\"metadata\":%s%s},"
+                       "{\"metadata\":{" NAMED "}}],\"metadata\":{\"resourceVersion\":\"7\"}}",
+                       open, close, open, close);
+  assert_true (vj_kubernetes_list_parse (list, strlen (list), &none, describe, line, &version));
+  assert_string_equal (line->str, "shop/web-0;shop/web-0;");
+  assert_string_equal (version, "7");
+}
+
 static void
 reads_lists (void **state)
 {
@@ -256,6 +274,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (reads_what_a_pod_is_called),
     cmocka_unit_test (needs_no_more_than_its_length_for_a_pod),
+    cmocka_unit_test (a_pod_that_is_nested_without_end_stands_in_no_other_ones_way),
     cmocka_unit_test (reads_lists),
     cmocka_unit_test (reads_events),
     cmocka_unit_test (reads_owners_of_owners),
