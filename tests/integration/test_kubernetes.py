@@ -260,6 +260,22 @@ class Names(Case):
         self.fake.put(pod(JOB, "kube-system", "etcd-node-1", [("etcd", ETCD)], owner_reference=owner("v1", "Node", NODE, "n-1")))
         self.wait_named(HASH, "etcd-node-1")
 
+    def test_nobody_takes_the_container_of_a_static_pod_that_kubelet_names(self):
+        logs = self.machine.path(f"log/pods/kube-system_etcd-node-1_{HASH}/etcd")
+        self.machine.write("log/containers/.keep", "")
+        os.symlink(f"{logs}/0.log", self.machine.path(f"log/containers/etcd-node-1_kube-system_etcd-{ETCD}.log"))
+        self.machine.use(group_of(HASH, ETCD))
+        self.machine.use(group_of(HASH))
+        self.fake.put(pod(JOB, "kube-system", "etcd-node-1", [("etcd", ETCD)], labels={"app": "etcd"}))
+        self.start("--labels", "app")
+        wait_for(lambda: self.machine.pod(HASH)[0].get("label_app") == "etcd", "the mirror's label")
+        self.assertEqual(self.machine.container(ETCD)["container"], "etcd")
+        self.fake.put(pod(SET, "evil", "not-me", [("mine", ETCD)], labels={"app": "mine"}))
+        wait_for(lambda: self.machine.container(ETCD)["container"] != "etcd", "the claim")
+        labels = self.machine.container(ETCD)
+        self.assertEqual([labels[name] for name in ("container", "namespace", "pod", "label_app")],
+                         ["", "kube-system", "etcd-node-1", "etcd"])
+
     def test_a_static_pod_has_a_name_whatever_comes_first(self):
         self.fake.put(pod(SET, "kube-system", "etcd-node-1", [("etcd", ETCD)], owner_reference=owner("v1", "Node", NODE, "n-1")))
         self.put_web()

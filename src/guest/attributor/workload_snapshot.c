@@ -62,10 +62,15 @@ name_pod (VjNames *names, const char *uid, VjGroupSnapshot *snapshot)
 
 /* Whoever says so errs or lies: a control group stays in its pod's. A static pod has two UIDs, of which one is a hash. */
 static gboolean
-is_of_another_pod (const VjContainerName *container, const char *pod_uid)
+is_of_another_pod (VjNames *names, const VjContainerName *container, const char *pod_uid)
 {
-  return container->pod_uid != NULL && strlen (pod_uid) == UID_LENGTH
-         && strcmp (container->pod_uid, pod_uid) != 0;
+  if (container->pod_uid == NULL || *pod_uid == '\0' || strcmp (container->pod_uid, pod_uid) == 0)
+    return FALSE;
+  if (strlen (pod_uid) == UID_LENGTH)
+    return TRUE;
+  const VjPodName *claimed = vj_names_pod (names, container->pod_uid);
+  const VjPodName *pod = vj_names_pod (names, pod_uid);
+  return claimed != NULL && pod != NULL && !vj_pod_name_equal (claimed, pod);
 }
 
 static void
@@ -75,7 +80,7 @@ name_container (VjNames *names, VjGroupSnapshot *snapshot)
   const char *pod_uid = snapshot->class.pod_uid;
   if (strcmp (snapshot->class.runtime, "lxc") == 0 || strcmp (snapshot->class.runtime, "nspawn") == 0)
     snapshot->name = g_strdup (snapshot->class.id);
-  if (container != NULL && !is_of_another_pod (container, pod_uid))
+  if (container != NULL && !is_of_another_pod (names, container, pod_uid))
     {
       g_free (snapshot->name);
       snapshot->name = g_strdup (container->name);

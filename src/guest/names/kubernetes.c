@@ -99,7 +99,8 @@ name_pod (VjKubernetes *kubernetes, const VjKubernetesPod *pod)
 }
 
 /* A static pod's control group has the hash of its manifest, and its mirror in the API another UID. The mirror's annotations
- * say the hash, as those of any pod may; that its status has a container of the group is kubelet's word. */
+ * say the hash, as those of any pod may; its status has a container of the group, as it is kubelet that writes it. Others who may
+ * write it are not believed where kubelet's logs say something else. */
 static void
 name_static_pod (VjKubernetes *kubernetes, const char *container_id)
 {
@@ -109,8 +110,12 @@ name_static_pod (VjKubernetes *kubernetes, const char *container_id)
   const VjPodName *pod = container != NULL && container->pod_uid != NULL
                              ? vj_names_pod (kubernetes->names, container->pod_uid)
                              : NULL;
-  if (pod != NULL)
-    vj_names_put_pod (kubernetes->names, VJ_NAMES_API, hash, pod);
+  if (pod == NULL)
+    return;
+  vj_names_put_pod (kubernetes->names, VJ_NAMES_CLAIM, hash,
+                    &(VjPodName){ .namespace_ = pod->namespace_, .name = pod->name });
+  if (vj_pod_name_equal (pod, vj_names_pod (kubernetes->names, hash)))
+    vj_names_put_pod (kubernetes->names, VJ_NAMES_CLAIM, hash, pod);
 }
 
 static void

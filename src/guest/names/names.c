@@ -224,6 +224,12 @@ vj_names_pod (VjNames *names, const char *uid)
   return &pod->shown;
 }
 
+gboolean
+vj_pod_name_equal (const VjPodName *a, const VjPodName *b)
+{
+  return g_strcmp0 (a->namespace_, b->namespace_) == 0 && g_strcmp0 (a->name, b->name) == 0;
+}
+
 guint64
 vj_names_generation (const VjNames *names)
 {

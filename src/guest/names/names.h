@@ -10,6 +10,7 @@ typedef struct VjNames VjNames;
 
 typedef enum
 {
+  VJ_NAMES_CLAIM,   /* of a pod, to be the one that a static pod's control group belongs to */
   VJ_NAMES_LOGS,    /* /var/log/pods, /var/log/containers */
   VJ_NAMES_RUNTIME, /* docker, containerd, CRI-O, Podman state directories */
   VJ_NAMES_API,     /* kubelet or API server */
@@ -44,6 +45,8 @@ void vj_names_put_pod (VjNames *names, VjNamesSource source, const char *uid, co
 /* Borrowed until the next change. NULL: nothing is known. */
 const VjContainerName *vj_names_container (VjNames *names, const char *id);
 const VjPodName *vj_names_pod (VjNames *names, const char *uid);
+/* Whether they are called the same. */
+gboolean vj_pod_name_equal (const VjPodName *a, const VjPodName *b);
 /* Grows with each change, so that a follower knows when to ask again. */
 guint64 vj_names_generation (const VjNames *names);
 /* Bounded: beyond this the entries not looked up for longest are dropped. */
