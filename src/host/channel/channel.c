@@ -74,13 +74,16 @@ disconnect (VjChannel *channel)
   vj_connector_lost (&channel->connector);
 }
 
-/* Waits for what can be gone on with: input while there is budget, room for the rest of a line. Edge-triggered, which spares
- * the kernel a second look at each socket: a read or write that did all it may takes what there is, and one that used up its
- * budget is armed anew. */
+/* Edge-triggered, which spares the kernel a second look at each socket: a read or write that did all it may takes what there
+ * is, and one that used up its budget is armed anew. An end that comes together with input must say so, as there is no second
+ * look to find it. */
+#define ALWAYS ((guint32)EPOLLET | (guint32)EPOLLRDHUP)
+
+/* Waits for what can be gone on with: input while there is budget, room for the rest of a line. */
 static void
 arm (VjChannel *channel)
 {
-  guint32 events = (guint32)EPOLLET | (channel->read_left > 0 ? (guint32)EPOLLIN : 0)
+  guint32 events = ALWAYS | (channel->read_left > 0 ? (guint32)EPOLLIN : 0)
                    | (channel->unsent != NULL ? (guint32)EPOLLOUT : 0);
 
   if (channel->fd < 0 || events == channel->armed)
@@ -231,7 +234,7 @@ receive_bytes (VjChannel *channel, const char *bytes, gsize length)
     g_clear_pointer (&channel->lines, g_free);
 }
 
-/* One read per wake: if more is there and allowed, epoll says so again. */
+/* One read: all that there is, or all that is allowed until the next tick. */
 static void
 read_some (VjChannel *channel)
 {
@@ -262,7 +265,7 @@ on_event (int fd, guint32 events, gpointer user_data)
   if (!channel->broken && (events & EPOLLIN) && channel->read_left > 0)
     read_some (channel);
 
-  if (channel->broken)
+  if (channel->broken || (events & EPOLLRDHUP))
     disconnect (channel);
   else
     arm (channel);
@@ -273,13 +276,13 @@ static void
 begin (VjChannel *channel, int fd)
 {
   channel->fd = fd;
-  channel->watch = vj_poll_add (channel->poll, fd, EPOLLIN | (guint32)EPOLLET, on_event, channel, NULL);
+  channel->watch = vj_poll_add (channel->poll, fd, EPOLLIN | ALWAYS, on_event, channel, NULL);
   if (channel->watch == NULL || write_bytes (channel, "\n", 1) != 1)
     {
       disconnect (channel);
       return;
     }
-  channel->armed = EPOLLIN | (guint32)EPOLLET;
+  channel->armed = EPOLLIN | ALWAYS;
   channel->status.state = VJ_CHANNEL_WAITING;
   channel->status.peer_pid = vj_process_peer_pid (fd);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -220,6 +221,21 @@ test_hang_up_and_reconnect (void **state)
   assert_nothing_to_read (guest); /* a session ends with its connection */
   guest_say (guest, HELLO_B);
   assert_frame (guest, SESSION_B, 1, host->now_us);
+}
+
+/* What was said before is heard, and the end as well, though both were there at the first look. */
+static void
+test_half_closed_with_a_word (void **state)
+{
+  g_autoptr (Host) host = host_new (*state);
+  g_autoptr (Guest) guest = guest_new (host->path, 4);
+  g_autoptr (VjChannel) channel = open_channel (host, guest);
+
+  assert_int_equal (send (guest->fd, HELLO_B, strlen (HELLO_B), MSG_NOSIGNAL), strlen (HELLO_B));
+  assert_return_code (shutdown (guest->fd, SHUT_WR), errno);
+  settle ();
+  assert_int_equal (status_of (channel).hellos, 2);
+  assert_state (channel, VJ_CHANNEL_DISCONNECTED);
 }
 
 static void
@@ -456,6 +472,7 @@ main (void)
     tempdir_unit_test (test_lines_that_are_dropped),
     tempdir_unit_test (test_lines_in_pieces),
     tempdir_unit_test (test_hang_up_and_reconnect),
+    tempdir_unit_test (test_half_closed_with_a_word),
     tempdir_unit_test (test_backoff),
     tempdir_unit_test (test_backoff_of_long_intervals),
     tempdir_unit_test (test_nobody_listens),
