@@ -8,6 +8,12 @@
 
 #define PID_FILE_SUFFIX ".pid"
 
+static GPtrArray *
+new_found (void)
+{
+  return g_ptr_array_new_with_free_func ((GDestroyNotify)vj_qemu_process_free);
+}
+
 VjQemuScan *
 vj_qemu_scan_new (const VjQemuRules *rules)
 {
@@ -17,7 +23,8 @@ vj_qemu_scan_new (const VjQemuRules *rules)
   scan->vmids = g_hash_table_new (NULL, NULL);
   scan->pids = g_hash_table_new (NULL, NULL);
   scan->known = g_hash_table_new (NULL, NULL);
-  scan->found = g_ptr_array_new_with_free_func ((GDestroyNotify)vj_qemu_process_free);
+  scan->found = new_found ();
+  g_mutex_init (&scan->lock);
   return scan;
 }
 
@@ -30,6 +37,7 @@ vj_qemu_scan_free (VjQemuScan *scan)
   g_hash_table_unref (scan->pids);
   g_hash_table_unref (scan->known);
   g_ptr_array_unref (scan->found);
+  g_mutex_clear (&scan->lock);
   g_free (scan);
 }
 
@@ -45,6 +53,14 @@ vmid_of (const char *file_name)
 }
 
 static void
+add_found (VjQemuScan *scan, VjQemuProcess *qemu)
+{
+  g_mutex_lock (&scan->lock);
+  g_ptr_array_add (scan->found, qemu);
+  g_mutex_unlock (&scan->lock);
+}
+
+static void
 look_at_pid (VjQemuScan *scan, int pid)
 {
   VjQemuProcess *qemu = NULL;
@@ -55,7 +71,7 @@ look_at_pid (VjQemuScan *scan, int pid)
   const VjQemuAnswer answer = vj_qemu_process_open (scan->rules, pid, &qemu);
   g_atomic_int_set (&scan->at_pid, 0);
   if (answer == VJ_QEMU_YES)
-    g_ptr_array_add (scan->found, qemu);
+    add_found (scan, qemu);
   else if (answer == VJ_QEMU_UNKNOWN)
     scan->unknown_pid = pid;
 }
@@ -130,5 +146,22 @@ vj_qemu_scan_run (VjQemuScan *scan)
     look_at_pid_files (scan);
   if (scan->all && scan->rules->plain)
     look_at_processes (scan);
-  g_ptr_array_sort (scan->found, compare_age);
+}
+
+gboolean
+vj_qemu_scan_hand_over (VjQemuScan *scan, GFunc func, gpointer user_data)
+{
+  GPtrArray *next = new_found ();
+
+  g_mutex_lock (&scan->lock);
+  g_autoptr (GPtrArray) found = g_steal_pointer (&scan->found);
+  scan->found = next;
+  g_mutex_unlock (&scan->lock);
+
+  const gboolean any = found->len > 0;
+
+  g_ptr_array_sort (found, compare_age);
+  while (found->len > 0)
+    func (g_ptr_array_steal_index (found, 0), user_data);
+  return any;
 }

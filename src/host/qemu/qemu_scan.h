@@ -15,7 +15,8 @@ typedef struct
   gint at_pid;  /* atomic: the process it looks at just now; 0: at none */
   gint give_up; /* atomic: another thread wants no more of it */
 
-  GPtrArray *found; /* VjQemuProcess, the oldest first */
+  GMutex lock;      /* of found */
+  GPtrArray *found; /* VjQemuProcess */
   int unknown_pid;  /* one that was asked for by its pid file or by its pid, and cannot be judged; 0: none */
 } VjQemuScan;
 
@@ -24,3 +25,6 @@ VjQemuScan *vj_qemu_scan_new (const VjQemuRules *rules);
 void vj_qemu_scan_free (VjQemuScan *scan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjQemuScan, vj_qemu_scan_free)
 void vj_qemu_scan_run (VjQemuScan *scan);
+/* Hands what it has found, and has not handed over yet, to func, which takes it: VjQemuProcess, the oldest first. Also while
+ * it runs in another thread. FALSE: there is nothing. */
+gboolean vj_qemu_scan_hand_over (VjQemuScan *scan, GFunc func, gpointer user_data);

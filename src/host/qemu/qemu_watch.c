@@ -144,8 +144,10 @@ drop_if_any (GHashTable *table, gconstpointer key)
 
 /* What cannot be followed is left for the next look. Takes qemu. */
 static void
-add (VjQemuWatch *watch, VjQemuProcess *qemu)
+add (gpointer data, gpointer user_data)
 {
+  VjQemuProcess *qemu = data;
+  VjQemuWatch *watch = user_data;
   Machine *machine = g_new0 (Machine, 1);
   const gpointer pid = GINT_TO_POINTER (qemu->process->pid);
 
@@ -294,12 +296,9 @@ run_scan (GTask *task, gpointer source, gpointer task_data, GCancellable *cancel
 static void
 apply_scan (VjQemuWatch *watch, VjQemuScan *scan)
 {
-  const gboolean found_any = scan->found->len > 0;
-
   watch->scan = NULL;
   g_clear_handle_id (&watch->deadline_source, g_source_remove);
-  while (scan->found->len > 0)
-    add (watch, g_ptr_array_steal_index (scan->found, 0));
+  const gboolean found_any = vj_qemu_scan_hand_over (scan, add, watch);
   if (scan->unknown_pid != 0)
     complain (
         watch, &watch->told_unknown,
@@ -337,6 +336,7 @@ on_deadline (gpointer data)
   if (pid == 0)
     return G_SOURCE_CONTINUE;
   g_atomic_int_set (&scan->give_up, TRUE);
+  vj_qemu_scan_hand_over (scan, add, watch);
   g_hash_table_insert (watch->held, g_steal_pointer (&watch->scan), GINT_TO_POINTER (pid));
   complain (
       watch, &watch->told_held,
