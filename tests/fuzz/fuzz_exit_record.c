@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include "host/usage/exit_record.h"
+#include "common/exit_record.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "common/poll.h"
 #include "common/roots.h"
 #include "host/domains/domain_settings.h"
-#include "host/usage/exit_records.h"
+#include "common/exit_records.h"
 #include "host/domains/lifetimes.h"
 #include "host/usage/scope.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/usage/exit_records.h"
+#include "common/exit_records.h"
 
 #include <errno.h>
 #include <linux/acct.h>
@@ -14,17 +14,17 @@
 #include <unistd.h>
 
 #include "common/error.h"
-#include "host/usage/exit_record.h"
+#include "common/exit_record.h"
 
-/* A record takes about 2 KiB of it, and only while it waits: room for every thread of dozens of domains that are destroyed
- * at once. */
+/* A record takes about 2 KiB of it, and only while it waits: room for every thread of dozens of virtual machines
+ * that are destroyed at once. */
 #define RECEIVE_BUFFER (4 * 1024 * 1024)
 /* What the buffer may hold, and more: get () reads all of it, and yet ends. */
 #define READ_ALL 8192
 /* A jump of the filter's language spans 255 instructions: two for each pid. */
 #define BLOCK_PIDS 100
-/* A new filter takes a microsecond for each pid. Where an agent comes to a host with more domains than this, the first tick
- * makes it, once. */
+/* A new filter takes a microsecond for each pid. Where more processes than this are followed, the next tick makes it,
+ * once. */
 #define FILTER_AT_ONCE 200
 /* Of every request, one at a time; what the kernel sends unasked has none. */
 #define SEQUENCE 1
@@ -277,7 +277,7 @@ start_listening (const VjExitRecords *records, GError **error)
   if (result == 0)
     return TRUE;
   if (result == EINVAL)
-    return set_unavailable (error, "it gives them in the host's own user and pid namespace only");
+    return set_unavailable (error, "it gives them in the machine's own user and pid namespace only");
   vj_error_set_errno (error, result, "cannot listen to exit records");
   return FALSE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/usage/exit_record.h"
+#include "common/exit_record.h"
 
 #include <linux/acct.h>
 #include <linux/genetlink.h>

@@ -4,9 +4,9 @@
 #include <glib.h>
 
 /* CPU time of processes that have just exited, from the kernel's exit records (Documentation/accounting/taskstats.rst:
- * generic netlink family TASKSTATS; needs CAP_NET_ADMIN and the host's own network and pid namespaces). The last resort for
- * a domain whose scope was removed before it could be read. The kernel is told which processes are followed and drops the
- * records of all others at their source, so that neither memory nor time here depends on what else the host runs. */
+ * generic netlink family TASKSTATS; needs CAP_NET_ADMIN and the machine's own network, user and pid namespaces). For
+ * processes that end before they can be read once more. The kernel is told which processes are followed and drops the
+ * records of all others at their source, so that neither memory nor time here depends on what else the machine runs. */
 typedef struct VjExitRecords VjExitRecords;
 
 /* UNAVAILABLE or DENIED where the kernel (older than 5.19, or without CONFIG_TASKSTATS) or the privileges do not give

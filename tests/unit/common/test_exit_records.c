@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/usage/exit_records.h"
+#include "common/exit_records.h"
 
 #include "common/error.h"
 #include "test_child.h"
