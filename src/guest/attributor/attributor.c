@@ -282,6 +282,22 @@ on_appeared (const VjCgroupClass *class, gpointer user_data)
     attributor->options->appeared (class, attributor->options->user_data);
 }
 
+static void
+open_exit_records (VjAttributor *attributor)
+{
+  g_autoptr (GError) error = NULL;
+  VjExitRecords *exits = vj_exit_records_open (&error);
+  if (exits != NULL)
+    {
+      vj_workloads_use_exit_records (attributor->workloads, exits);
+      return;
+    }
+  g_autofree char *line = g_strdup_printf ("what a process uses between its last reading and its end is told "
+                                           "of its control group alone, as exited: %s",
+                                           error->message);
+  report (attributor, line);
+}
+
 VjAttributor *
 vj_attributor_new (const VjAttributorOptions *options, VjNames *names, GError **error)
 {
@@ -294,6 +310,8 @@ vj_attributor_new (const VjAttributorOptions *options, VjNames *names, GError **
   attributor->workloads = vj_workloads_open (&options->roots, &options->workloads, &funcs, attributor, error);
   if (attributor->workloads == NULL)
     return NULL;
+  if (options->workloads.processes)
+    open_exit_records (attributor);
   attributor->watch =
       vj_tree_watch_new (options->roots.sysfs, options->interval_us, on_update, attributor, error);
   if (attributor->watch == NULL)

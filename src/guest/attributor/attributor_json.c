@@ -78,6 +78,7 @@ put_processes (JsonBuilder *json, const VjAttributorSnapshot *snapshot, const Vj
       put_number (json, "pid", (guint64)process->pid);
       put_number (json, "start_us", process->start_us);
       put_text (json, "command", process->command);
+      put_flag (json, "terminated", process->terminated);
       put_number (json, "cpu_ns", process->cpu_ns);
       put_energy (json, snapshot, "energy_uj", process->energy_uj);
       json_builder_end_object (json);

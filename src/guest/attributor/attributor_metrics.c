@@ -235,8 +235,9 @@ static void
 put_processes (VjMetrics *metrics, const VjAttributorSnapshot *snapshot)
 {
   g_autoptr (GPtrArray) labels = g_ptr_array_new ();
-  vj_metrics_family (metrics, "virtjoule_process_energy_joules_total", "counter",
-                     "Energy of a process that runs now, all its threads included.");
+  vj_metrics_family (
+      metrics, "virtjoule_process_energy_joules_total", "counter",
+      "Energy of a process, all its threads included, that runs now or was seen to end of late.");
   for (guint i = 0; i < snapshot->groups->len; i++)
     {
       const VjGroupSnapshot *group = group_at (snapshot, i);
@@ -244,7 +245,7 @@ put_processes (VjMetrics *metrics, const VjAttributorSnapshot *snapshot)
         put_process (metrics, snapshot, group, g_ptr_array_index (group->processes, p), labels);
     }
   vj_metrics_family (metrics, "virtjoule_exited_energy_joules_total", "counter",
-                     "Energy of the group's own processes that have ended.");
+                     "Energy of the group's own processes that have ended and are not shown.");
   for (guint i = 0; i < snapshot->groups->len; i++)
     {
       const VjGroupSnapshot *group = group_at (snapshot, i);

@@ -14,8 +14,9 @@
 typedef struct
 {
   int pid;
-  guint64 start_us; /* CLOCK_BOOTTIME; with pid the identity */
-  char *command;    /* comm; any bytes made valid UTF-8 */
+  guint64 start_us;    /* CLOCK_BOOTTIME; with pid the identity */
+  char *command;       /* comm; any bytes made valid UTF-8 */
+  gboolean terminated; /* it has ended; its figures are all of it */
   guint64 cpu_ns;
   guint64 *energy_uj;
 } VjProcessSnapshot;

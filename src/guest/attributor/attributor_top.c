@@ -136,7 +136,9 @@ add_processes (GPtrArray *rows, const VjAttributorSnapshot *snapshot, const VjGr
       const VjProcessSnapshot *process = g_ptr_array_index (group->processes, i);
       char *key =
           g_strdup_printf ("%d %" G_GUINT64_FORMAT " %s", process->pid, process->start_us, group->path);
-      Row *row = row_new (rows, "process", key, g_strdup_printf ("%d %s", process->pid, process->command));
+      char *name =
+          g_strdup_printf ("%d %s%s", process->pid, process->command, process->terminated ? " (ended)" : "");
+      Row *row = row_new (rows, "process", key, name);
       row->energy_uj = counted_uj (snapshot, process->energy_uj);
       row->cpu_ns = process->cpu_ns;
       row->has_cpu = TRUE;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/file.h"
 #include "common/io_text.h"
@@ -25,6 +26,8 @@ struct VjProcesses
   gboolean storage;
   guint64 ticks_per_s;
   guint64 page_bytes;
+  VjExitRecords *exits; /* NULL: none */
+  guint64 completed;
 };
 
 VjProcesses *
@@ -43,6 +46,7 @@ vj_processes_free (VjProcesses *processes)
 {
   if (processes == NULL)
     return;
+  g_clear_pointer (&processes->exits, vj_exit_records_free);
   g_hash_table_unref (processes->by_pid);
   g_free (processes->procfs);
   g_free (processes);
@@ -52,6 +56,13 @@ guint
 vj_processes_count (const VjProcesses *processes)
 {
   return g_hash_table_size (processes->by_pid);
+}
+
+void
+vj_processes_use_exit_records (VjProcesses *processes, VjExitRecords *exits)
+{
+  g_clear_pointer (&processes->exits, vj_exit_records_free);
+  processes->exits = exits;
 }
 
 void
@@ -213,6 +224,8 @@ read_one (VjProcesses *processes, VjLedger *ledger, int pid, gpointer owner, GPt
   process->seen = processes->tick;
   g_hash_table_replace (processes->by_pid, GINT_TO_POINTER (pid),
                         process); /* the one before has ended here */
+  if (processes->exits != NULL)
+    vj_exit_records_follow (processes->exits, pid);
   g_ptr_array_add (members, process);
 }
 
@@ -256,4 +269,60 @@ vj_processes_end (VjProcesses *processes, GPtrArray *members, GPtrArray *ended)
       g_ptr_array_add (ended, g_ptr_array_index (members, i));
     }
   g_ptr_array_set_size (members, 0);
+}
+
+/* --- what has ended --- */
+
+/* The record is there: the kernel sends it before the process leaves its control group. */
+static gboolean
+take_record (VjProcesses *processes, const VjThreadGroup *process, guint64 *ret_cpu_ns)
+{
+  const VjThreadGroup *successor = g_hash_table_lookup (processes->by_pid, GINT_TO_POINTER (process->pid));
+  if (processes->exits == NULL || (successor != NULL && successor->start_us == process->start_us))
+    return FALSE; /* the same, in another group */
+  gboolean told = vj_exit_records_get (processes->exits, process->pid, ret_cpu_ns);
+  vj_exit_records_unfollow (processes->exits, process->pid);
+  if (successor != NULL)
+    vj_exit_records_follow (processes->exits, process->pid);
+  return told;
+}
+
+static guint64
+complete (VjProcesses *processes, VjThreadGroup *process, guint64 at_most_ns)
+{
+  guint64 cpu_ns = 0;
+  process->looked_up = TRUE;
+  if (!take_record (processes, process, &cpu_ns))
+    return 0;
+  process->ended_us = vj_clock_monotonic_us ();
+  process->ended_nth = ++processes->completed;
+  guint64 rest_ns = cpu_ns - MIN (process->clock_ns, cpu_ns);
+  return add_usage (process, process->clock_ns, process->clock_ns + MIN (rest_ns, at_most_ns));
+}
+
+guint64
+vj_processes_complete (VjProcesses *processes, GPtrArray *ended, guint64 at_most_ns)
+{
+  guint64 used_ns = 0;
+  for (guint i = ended->len; i > 0; i--)
+    {
+      VjThreadGroup *process = g_ptr_array_index (ended, i - 1);
+      if (process->looked_up)
+        break;
+      used_ns += complete (processes, process, at_most_ns - used_ns);
+    }
+  return used_ns;
+}
+
+guint64
+vj_processes_completed (const VjProcesses *processes)
+{
+  return processes->completed;
+}
+
+void
+vj_processes_finish (VjProcesses *processes)
+{
+  if (processes->exits != NULL)
+    vj_exit_records_tick (processes->exits);
 }

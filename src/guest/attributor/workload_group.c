@@ -120,6 +120,12 @@ vj_group_add_process (const VjGroupBook *book, const VjThreadGroup *process, gui
   add_array (book, process->base_uj, energy_uj);
 }
 
+static gboolean
+is_shown (const VjThreadGroup *ended)
+{
+  return ended->ended_us != 0;
+}
+
 /* Of processes that are not shown. */
 void
 vj_group_add_exited (const VjGroupBook *book, const VjGroup *group, guint64 *energy_uj)
@@ -127,15 +133,36 @@ vj_group_add_exited (const VjGroupBook *book, const VjGroup *group, guint64 *ene
   add_array (book, group->exited_uj, energy_uj);
   add_account (book, group->account, energy_uj);
   for (guint i = 0; group->ended_members != NULL && i < group->ended_members->len; i++)
-    vj_group_add_process (book, g_ptr_array_index (group->ended_members, i), energy_uj);
+    if (!is_shown (g_ptr_array_index (group->ended_members, i)))
+      vj_group_add_process (book, g_ptr_array_index (group->ended_members, i), energy_uj);
+}
+
+GPtrArray *
+vj_group_shown_processes (const VjGroup *group)
+{
+  GPtrArray *shown = g_ptr_array_new ();
+  for (guint i = 0; group->members != NULL && i < group->members->len; i++)
+    g_ptr_array_add (shown, g_ptr_array_index (group->members, i));
+  for (guint i = 0; group->ended_members != NULL && i < group->ended_members->len; i++)
+    if (is_shown (g_ptr_array_index (group->ended_members, i)))
+      g_ptr_array_add (shown, g_ptr_array_index (group->ended_members, i));
+  return shown;
+}
+
+static void
+add_processes (const VjGroupBook *book, const GPtrArray *processes, guint64 *energy_uj)
+{
+  for (guint i = 0; processes != NULL && i < processes->len; i++)
+    vj_group_add_process (book, g_ptr_array_index (processes, i), energy_uj);
 }
 
 void
 vj_group_add_own (const VjGroupBook *book, const VjGroup *group, guint64 *energy_uj)
 {
-  vj_group_add_exited (book, group, energy_uj);
-  for (guint i = 0; group->members != NULL && i < group->members->len; i++)
-    vj_group_add_process (book, g_ptr_array_index (group->members, i), energy_uj);
+  add_array (book, group->exited_uj, energy_uj);
+  add_account (book, group->account, energy_uj);
+  add_processes (book, group->members, energy_uj);
+  add_processes (book, group->ended_members, energy_uj);
 }
 
 static void
@@ -147,26 +174,49 @@ close_account (const VjGroupBook *book, VjAccount **account, guint64 *energy_uj)
   vj_ledger_close (book->ledger, g_steal_pointer (account));
 }
 
+/* Its energy stays with it. */
 static void
-fold_members (const VjGroupBook *book, VjGroup *group)
+close_process (const VjGroupBook *book, VjThreadGroup *process)
 {
+  if (process->base_uj == NULL)
+    process->base_uj = g_new0 (guint64, book->n_shown);
+  close_account (book, &process->account, process->base_uj);
+}
+
+static gboolean
+stays (const VjThreadGroup *ended, const VjShownEnds *shown)
+{
+  return is_shown (ended) && shown != NULL && ended->ended_us > shown->after_us
+         && ended->ended_nth > shown->after_nth;
+}
+
+/* shown NULL: all of them. */
+static void
+fold_members (const VjGroupBook *book, VjGroup *group, const VjShownEnds *shown)
+{
+  guint n_kept = 0;
   for (guint i = 0; group->ended_members != NULL && i < group->ended_members->len; i++)
     {
       VjThreadGroup *process = g_ptr_array_index (group->ended_members, i);
-      close_account (book, &process->account, group->exited_uj);
+      close_process (book, process);
+      if (stays (process, shown))
+        {
+          group->ended_members->pdata[n_kept++] = process;
+          continue;
+        }
       add_array (book, process->base_uj, group->exited_uj);
       vj_thread_group_free (process);
     }
   if (group->ended_members != NULL)
-    g_ptr_array_set_size (group->ended_members, 0);
+    g_ptr_array_set_size (group->ended_members, (int)n_kept);
 }
 
 void
-vj_group_fold_all_members (const VjGroupBook *book, VjGroup *group)
+vj_group_fold_all_members (const VjGroupBook *book, VjGroup *group, const VjShownEnds *shown)
 {
-  fold_members (book, group);
+  fold_members (book, group, shown);
   for (guint i = 0; group->children != NULL && i < group->children->len; i++)
-    vj_group_fold_all_members (book, g_ptr_array_index (group->children, i));
+    vj_group_fold_all_members (book, g_ptr_array_index (group->children, i), shown);
 }
 
 gboolean
@@ -179,7 +229,7 @@ vj_group_has_children (const VjGroup *group)
 void
 vj_group_fold (const VjGroupBook *book, VjGroup *group)
 {
-  fold_members (book, group);
+  fold_members (book, group, NULL);
   close_account (book, &group->account, group->exited_uj);
   add_array (book, group->exited_uj, group->parent->folded_uj);
   add_array (book, group->folded_uj, group->parent->folded_uj);
@@ -198,13 +248,8 @@ vj_group_leave_ledger (const VjGroupBook *book, VjGroup *group)
 {
   close_account (book, &group->account, group->exited_uj);
   for (guint i = 0; group->members != NULL && i < group->members->len; i++)
-    {
-      VjThreadGroup *process = g_ptr_array_index (group->members, i);
-      if (process->base_uj == NULL)
-        process->base_uj = g_new0 (guint64, book->n_shown);
-      close_account (book, &process->account, process->base_uj);
-    }
-  fold_members (book, group);
+    close_process (book, g_ptr_array_index (group->members, i));
+  fold_members (book, group, NULL);
   for (guint i = 0; group->children != NULL && i < group->children->len; i++)
     vj_group_leave_ledger (book, g_ptr_array_index (group->children, i));
 }

@@ -54,6 +54,13 @@ typedef struct
   guint64 serial; /* of account keys */
 } VjGroupBook;
 
+/* Of processes that have ended and are still shown: those that ended later than that, and after so many others. */
+typedef struct
+{
+  guint64 after_us;
+  guint64 after_nth;
+} VjShownEnds;
+
 VjGroup *vj_group_new (VjGroup *parent, VjCgroup *cgroup, guint n_zones);
 /* Without children, members and account. Takes it out of its parent's list. */
 void vj_group_free (VjGroup *group);
@@ -71,11 +78,14 @@ void vj_group_add_own (const VjGroupBook *book, const VjGroup *group, guint64 *e
 void vj_group_add_total (const VjGroupBook *book, const VjGroup *group, guint64 *energy_uj);
 void vj_group_add_process (const VjGroupBook *book, const VjThreadGroup *process, guint64 *energy_uj);
 
+/* Of VjThreadGroup, borrowed: those that run, and those that have ended but are shown still. */
+GPtrArray *vj_group_shown_processes (const VjGroup *group);
+
 /* None for the root, whose own usage is the machine's. */
 void vj_group_open_account (VjGroupBook *book, VjGroup *group);
 /* Closes what has ended, once everything is billed: the processes that ended in a group and in all below it, into their
- * groups; a group, which is freed, into its parent. */
-void vj_group_fold_all_members (const VjGroupBook *book, VjGroup *group);
+ * groups unless they are shown still; a group, which is freed, into its parent. */
+void vj_group_fold_all_members (const VjGroupBook *book, VjGroup *group, const VjShownEnds *shown);
 void vj_group_fold (const VjGroupBook *book, VjGroup *group);
 /* A change of ledgers, of a group and all below it; n_before: zones that were shown before. */
 void vj_group_leave_ledger (const VjGroupBook *book, VjGroup *group);

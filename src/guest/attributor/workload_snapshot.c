@@ -29,6 +29,7 @@ process_snapshot (const VjGroupBook *book, const VjThreadGroup *process)
   snapshot->pid = process->pid;
   snapshot->start_us = process->start_us;
   snapshot->command = g_utf8_make_valid (process->command, -1);
+  snapshot->terminated = process->ended_us != 0;
   snapshot->cpu_ns = process->cpu_ns;
   snapshot->energy_uj = g_new0 (guint64, MAX (book->n_shown, 1));
   vj_group_add_process (book, process, snapshot->energy_uj);
@@ -40,9 +41,10 @@ processes_of (const VjGroupBook *book, const VjGroup *group)
 {
   if (group->members == NULL)
     return NULL;
+  g_autoptr (GPtrArray) shown = vj_group_shown_processes (group);
   GPtrArray *processes = vj_process_snapshots_new ();
-  for (guint i = 0; i < group->members->len; i++)
-    g_ptr_array_add (processes, process_snapshot (book, g_ptr_array_index (group->members, i)));
+  for (guint i = 0; i < shown->len; i++)
+    g_ptr_array_add (processes, process_snapshot (book, g_ptr_array_index (shown, i)));
   g_ptr_array_sort (processes, compare_processes);
   return processes;
 }

@@ -48,6 +48,15 @@ bill (VjGroup *group, guint64 by_members_ns)
   group->billed_ns = MAX (own_ns, billed_ns);
 }
 
+/* What it used that is nobody's yet. */
+static guint64
+left_ns (const VjGroup *group, guint64 by_members_ns)
+{
+  guint64 billed_ns = group->billed_ns + by_members_ns;
+  guint64 own_ns = group->threaded ? 0 : vj_group_own_ns (group);
+  return own_ns - MIN (billed_ns, own_ns);
+}
+
 /* What cannot be read now is read next time. */
 static void
 read_cpu (const VjWorkloads *workloads, VjGroup *group)
@@ -97,7 +106,8 @@ read_members (VjWorkloads *workloads, VjGroup *group)
                             group->members, group->ended_members);
 }
 
-/* Children first, and processes before their group: what is read later holds at least what was read before. */
+/* Children first, and processes before their group: what is read later holds at least what was read before. What processes
+ * used until they exited is known to be the group's only then. */
 static void
 read_group (VjWorkloads *workloads, VjGroup *group)
 {
@@ -109,6 +119,9 @@ read_group (VjWorkloads *workloads, VjGroup *group)
     }
   guint64 by_members_ns = read_members (workloads, group);
   read_cpu (workloads, group);
+  if (group->ended_members != NULL)
+    by_members_ns +=
+        vj_processes_complete (workloads->processes, group->ended_members, left_ns (group, by_members_ns));
   bill (group, by_members_ns);
 }
 
@@ -240,9 +253,13 @@ on_removed (VjCgroup *cgroup, gpointer user_data)
 {
   VjWorkloads *workloads = user_data;
   VjGroup *group = cgroup->data;
+  guint64 by_members_ns = 0;
   if (group->members != NULL)
-    vj_processes_end (workloads->processes, group->members, group->ended_members);
-  bill (group, 0);
+    {
+      vj_processes_end (workloads->processes, group->members, group->ended_members);
+      by_members_ns = vj_processes_complete (workloads->processes, group->ended_members, left_ns (group, 0));
+    }
+  bill (group, by_members_ns);
   vj_group_end_io (group);
   group->cgroup = NULL;
   if (group->parent == NULL)
@@ -255,6 +272,15 @@ on_removed (VjCgroup *cgroup, gpointer user_data)
 }
 
 /* --- ends --- */
+
+static void
+fold_processes (const VjWorkloads *workloads, guint64 now_us)
+{
+  guint64 completed = vj_processes_completed (workloads->processes);
+  const VjShownEnds shown = { .after_us = now_us - MIN (workloads->options.keep_us, now_us),
+                              .after_nth = completed - MIN (workloads->options.max_ended, completed) };
+  vj_group_fold_all_members (&workloads->book, workloads->root, &shown);
+}
 
 static gboolean
 is_due (const VjWorkloads *workloads, const VjGroup *group, guint64 now_us)
@@ -269,7 +295,7 @@ vj_workloads_settled (VjWorkloads *workloads, guint64 now_us, gboolean complete)
   if (!complete || workloads->book.ledger == NULL)
     return;
   if (workloads->processes != NULL)
-    vj_group_fold_all_members (&workloads->book, workloads->root);
+    fold_processes (workloads, now_us);
   while (workloads->ended.length > 0 && is_due (workloads, g_queue_peek_head (&workloads->ended), now_us))
     fold_oldest (workloads);
 }
@@ -303,6 +329,8 @@ vj_workloads_read (VjWorkloads *workloads, guint64 now_us, guint64 elapsed_us)
                         workloads->read_boottime_us != 0 ? workloads->read_boottime_us : boottime_us,
                         workloads->by_memory, workloads->by_storage);
   read_group (workloads, workloads->root);
+  if (workloads->processes != NULL)
+    vj_processes_finish (workloads->processes);
   workloads->read_boottime_us = boottime_us;
   if (workloads->by_storage)
     vj_group_use_io (workloads->root, workloads->reader);
@@ -335,6 +363,12 @@ vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *options, cons
   if (options->processes)
     workloads->processes = vj_processes_new (roots->procfs);
   return g_steal_pointer (&workloads);
+}
+
+void
+vj_workloads_use_exit_records (VjWorkloads *workloads, VjExitRecords *exits)
+{
+  vj_processes_use_exit_records (workloads->processes, exits);
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "common/exit_records.h"
 #include "common/ledger.h"
 #include "common/machine.h"
 #include "common/roots.h"
@@ -17,8 +18,8 @@ typedef struct
 {
   gboolean processes;
   guint max_groups;
-  guint64 keep_us; /* how long a group is shown after its end */
-  guint max_ended; /* how many of these at most; the oldest go first */
+  guint64 keep_us; /* how long a group is shown after its end, and a process that an exit record told of */
+  guint max_ended; /* how many of these at most, of each kind; the oldest go first */
 } VjWorkloadsOptions;
 
 typedef struct
@@ -35,6 +36,8 @@ VjWorkloads *vj_workloads_open (const VjRoots *roots, const VjWorkloadsOptions *
 void vj_workloads_free (VjWorkloads *workloads);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjWorkloads, vj_workloads_free)
 
+/* Where processes are followed: what the kernel tells of them when they exit. Takes exits over. */
+void vj_workloads_use_exit_records (VjWorkloads *workloads, VjExitRecords *exits);
 /* The ledger that accounts are kept in from now on, and the machine that it is of; both borrowed until the next ones, and the ledger
  * before is used a last time here. What was given so far is kept. shown_zone: for each zone of the ledger its index among the
  * n_shown zones of snapshots; these may become more with each call, and never change their place. */

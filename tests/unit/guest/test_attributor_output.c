@@ -81,7 +81,7 @@ name_as_kubernetes (VjGroupSnapshot *group)
   group->labels = g_strdupv ((char **)labels);
 }
 
-static void
+static VjProcessSnapshot *
 add_process (VjGroupSnapshot *group, int pid, const char *command, guint64 uj)
 {
   VjProcessSnapshot *process = g_new0 (VjProcessSnapshot, 1);
@@ -94,6 +94,7 @@ add_process (VjGroupSnapshot *group, int pid, const char *command, guint64 uj)
   if (group->processes == NULL)
     group->processes = vj_process_snapshots_new ();
   g_ptr_array_add (group->processes, process);
+  return process;
 }
 
 static void
@@ -108,7 +109,7 @@ add_pods (const Node *node)
   container->name = g_strdup ("app");
   container->exited_uj[0] = 99;
   add_process (container, 4711, HARMFUL, 1000000 * node->intervals);
-  add_process (container, 12, "sh", 10);
+  add_process (container, 12, "sh", 10)->terminated = TRUE;
   add_group (node, pods + 1, PAUSE, 0, 0)->sandbox = TRUE;
   /* one digit too many: a part */
   assert_int_equal (add_group (node, pods + 1, POD "/cri-containerd-f" ID ".scope", 0, 0)->class.kind,
