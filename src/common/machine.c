@@ -7,10 +7,10 @@
 
 /* /proc/stat rounds idle and iowait down to 10 ms: of the machine once, of a package for each of its CPUs, where the
  * errors partly cancel out. */
-#define ROUNDING_NS     (2 * 10 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
+#define ROUNDING_NS     (G_GUINT64_CONSTANT (2) * 10 * 1000 * 1000)
 #define PACKAGES_FACTOR 3
 /* What is read is not read at one instant. */
-#define SKEW_NS (2 * 1000 * 1000 * G_GUINT64_CONSTANT (1))
+#define SKEW_NS (G_GUINT64_CONSTANT (2) * 1000 * 1000)
 
 struct VjMachine
 {

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include <string.h>
-
 void
 vj_source_free (VjSource *source)
 {

@@ -10,7 +10,7 @@
 
 #define STORE_NAME   "ledger"
 #define STORE_HEADER "virtjoule-store 1"
-#define STORE_LIMIT  (64 * 1024 * 1024)
+#define STORE_LIMIT  ((gsize)64 * 1024 * 1024)
 #define LEDGER_LINE  "ledger\n"
 #define LEDGER_MARK  "\n" LEDGER_LINE
 

@@ -67,10 +67,12 @@ vj_qemu_executable_is_accepted (const VjQemuRules *rules, int pid)
 static gboolean
 has_uid (const VjQemuRules *rules, guint uid)
 {
+  if (rules->uids == NULL)
+    return TRUE;
   for (guint i = 0; i < rules->n_uids; i++)
     if (rules->uids[i] == uid)
       return TRUE;
-  return rules->uids == NULL;
+  return FALSE;
 }
 
 /* *ret_trusted: somebody has named the owner, or nobody needs to. */
