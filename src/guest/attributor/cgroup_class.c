@@ -44,7 +44,7 @@ take_pod_uid (const char *text, gsize length, char ret_uid[37])
   if (length != UUID_LENGTH && length != STATIC_UID_LENGTH)
     return FALSE;
   for (gsize i = 0; i < length; i++)
-    uid[i] = text[i] == '_' ? '-' : text[i];
+    uid[i] = (char)(text[i] == '_' ? '-' : text[i]);
   for (gsize i = 0; i < length; i++)
     {
       gboolean dash = length == UUID_LENGTH && (i == 8 || i == 13 || i == 18 || i == 23);

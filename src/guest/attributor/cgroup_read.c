@@ -15,7 +15,7 @@
 
 #define STAT_MAX 16384
 #define IO_MAX   65536
-#define PIDS_MAX (32 * 1024 * 1024)
+#define PIDS_MAX ((gsize)32 * 1024 * 1024)
 #define FDS_LEFT 64 /* for everything else */
 
 struct VjCgroupReader

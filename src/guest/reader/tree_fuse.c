@@ -68,7 +68,9 @@ typedef struct
 static fuse_ino_t
 zone_node (const VjTreeZone *zone, int kind)
 {
-  return (fuse_ino_t)(ZONE_BASE + (zone->package * SUBS + zone->sub + 1) * KINDS + kind);
+  const int number = ZONE_BASE + (zone->package * SUBS + zone->sub + 1) * KINDS + kind;
+
+  return (fuse_ino_t)number;
 }
 
 /* NULL: not a zone's node, or not known yet. */
@@ -173,15 +175,15 @@ fill_snapshot (const Fuse *fuse, fuse_ino_t node, Snapshot *snapshot)
 
   if (zone == NULL && node != NODE_CONTROL_ENABLED)
     return FALSE;
-  if (kind == KIND_NAME)
+  if (zone == NULL || kind == KIND_ENABLED)
+    length = g_snprintf (snapshot->text, sizeof snapshot->text, "1\n");
+  else if (kind == KIND_NAME)
     length = g_snprintf (snapshot->text, sizeof snapshot->text, "%s\n", zone->name);
   else if (kind == KIND_ENERGY)
     length = g_snprintf (snapshot->text, sizeof snapshot->text, "%" G_GUINT64_FORMAT "\n", zone->energy_uj);
-  else if (kind == KIND_RANGE)
+  else
     length =
         g_snprintf (snapshot->text, sizeof snapshot->text, "%" G_GUINT64_FORMAT "\n", VJ_TREE_MAX_RANGE_UJ);
-  else
-    length = g_snprintf (snapshot->text, sizeof snapshot->text, "1\n");
   snapshot->length = (gsize)length;
   return TRUE;
 }

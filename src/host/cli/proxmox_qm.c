@@ -63,6 +63,7 @@ vj_proxmox_qemu_version (VjQemuVersion *ret_version, GError **error)
 static void
 set_error (const GError *cause, GError **error)
 {
+  g_return_if_fail (cause != NULL);
   const char *text = cause->message;
   const char *last = strrchr (text, '\n');
   if (cause->code == VJ_ERROR_UNAVAILABLE)

@@ -9,6 +9,9 @@ from . import BUILD, DEADLINE_S, SKIP
 def available():
     return os.path.exists("/dev/fuse") and os.path.exists(os.path.join(BUILD, "tests/simpowercap"))
 
+# Hardware answers at once: whoever stands for it runs before all others. (Without the privilege it runs all the same.)
+AT_ONCE = ("nice", "-n", "-20")
+
 
 class Simulator:
     """with Simulator (work, "--machine", "--watts-per-cpu", "10") as simulator: Agent (..., sysfs=simulator.root)"""
@@ -23,7 +26,7 @@ class Simulator:
             print("skipped: the simulator needs /dev/fuse and libfuse3")
             raise SystemExit(SKIP)
         os.makedirs(self.root, exist_ok=True)
-        self.process = subprocess.Popen([os.path.join(BUILD, "tests/simpowercap"), *self.options, self.root],
+        self.process = subprocess.Popen([*AT_ONCE, os.path.join(BUILD, "tests/simpowercap"), *self.options, self.root],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline().strip() != "ready":
             self.__exit__()
