@@ -20,7 +20,7 @@ check_disks (Parse parse, const char *text, gsize size)
       FUZZ_CHECK (disks->len == 0);
       return;
     }
-  FUZZ_CHECK (disks->len <= size / strlen ("0:0 rbytes=0"));
+  FUZZ_CHECK (disks->len <= size / strlen ("0:0 Read 0"));
   for (guint i = 0; i < disks->len; i++)
     sum += g_array_index (disks, VjDiskBytes, i).bytes;
   FUZZ_CHECK (vj_disk_bytes_delta (none, disks) == sum);

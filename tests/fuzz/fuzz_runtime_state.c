@@ -23,7 +23,7 @@ check_state (gboolean done, VjRuntimeState *state)
   vj_runtime_state_clear (state);
 }
 
-/* What is taken apart piece by piece is taken apart by the parser too. */
+/* Pieces lie within the text. json-glib takes more than JSON (an array without an end, say), so it may find others. */
 static void
 check_pieces (const char *text, gsize size)
 {
@@ -32,11 +32,10 @@ check_pieces (const char *text, gsize size)
   VjScan value;
   g_autoptr (JsonNode) whole = vj_json_parse (text, size);
 
-  if (whole == NULL || !JSON_NODE_HOLDS_ARRAY (whole))
+  if (whole == NULL || !vj_json_inside (&scan, '[', &inside))
     return;
-  FUZZ_CHECK (vj_json_inside (&scan, '[', &inside));
-  for (guint i = 0; i < json_array_get_length (json_node_get_array (whole)); i++)
-    FUZZ_CHECK (vj_json_next_element (&inside, &value) && value.at >= text && value.end <= text + size);
+  while (vj_json_next_element (&inside, &value))
+    FUZZ_CHECK (value.at >= text && value.end <= text + size && value.at <= value.end);
 }
 
 int
