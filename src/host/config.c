@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/command_line.h"
 #include "common/error.h"
 #include "common/units.h"
 #include "common/zone.h"
@@ -352,18 +353,7 @@ static gboolean
 parse_arguments (CommandLine *line, int argc, char **argv, GError **error)
 {
   g_autoptr (GOptionContext) context = option_context_new (line);
-  g_autoptr (GError) local = NULL;
-  if (!g_option_context_parse (context, &argc, &argv, &local))
-    {
-      g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s; virtjouled --help lists what is allowed",
-                   local->message);
-      return FALSE;
-    }
-  if (argc <= 1)
-    return TRUE;
-  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID,
-               "unexpected argument \"%s\"; virtjouled --help lists what is allowed", argv[1]);
-  return FALSE;
+  return vj_command_line_parse (context, "virtjouled", argc, argv, error);
 }
 
 static gboolean

@@ -417,7 +417,7 @@ class BadInput(AgentCase):
         self.refused(2, "100ms", interval="10ms")
 
     def test_an_unknown_option(self):
-        self.refused(2, "--frobnicate", options=("--frobnicate",))
+        self.refused(2, "--frobnicate; virtjouled --help lists what is allowed", options=("--frobnicate",))
 
     def test_a_config_that_is_not_there(self):
         self.refused(2, "/nonexistent/virtjouled.conf", options=("--config", "/nonexistent/virtjouled.conf"))
@@ -434,7 +434,7 @@ class BadInput(AgentCase):
     def test_a_runtime_directory_that_cannot_be_made(self):
         self.host.powercap.add("intel-rapl:0", "package-0")
         self.host.run = "/proc/nowhere"
-        self.refused(1, "/proc/nowhere")
+        self.refused(1, "/proc/nowhere", "--runtime-dir")
 
     def test_libvirt_out_of_reach_is_said_and_the_host_is_measured(self):
         self.host.powercap.add("intel-rapl:0", "package-0")

@@ -175,8 +175,8 @@ class Ends(NodeCase):
             (["--metrics"], ["--metrics goes with --once"]),
             (["--once", "--json", "--metrics"], ["exclude"]),
             (["--once", "--top"], ["exclude"]),
-            (["--once", "more"], ["more"]),
-            (["--never"], ["--never"]),
+            (["--once", "more"], ['"more"', "virtjoule-attributor --help lists what is allowed"]),
+            (["--never"], ["--never", "virtjoule-attributor --help lists what is allowed"]),
         ):
             with self.subTest(arguments):
                 self.assert_one_line(self.run_to_the_end(*arguments), 2, *words)

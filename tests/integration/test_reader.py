@@ -520,8 +520,8 @@ class BadInput(ReaderCase):
         self.assertIn(words, result.stderr)
 
     def test_usage(self):
-        self.refused(2, "--bogus", "--bogus")
-        self.refused(2, "unexpected argument extra", "extra")
+        self.refused(2, "--bogus; virtjoule-reader --help lists what is allowed", "--bogus")
+        self.refused(2, 'unexpected argument "extra"; virtjoule-reader --help lists what is allowed', "extra")
         self.refused(2, "files or fuse", "--backend", "tape")
         self.refused(2, "auto or always", "--core", "never")
         self.refused(2, "octal", "--mode", "9")

@@ -5,6 +5,7 @@
 
 #include "common/cli_table.h"
 #include "common/duration.h"
+#include "common/command_line.h"
 #include "common/error.h"
 #include "common/units.h"
 #include "guest/names/kubernetes_options.h"
@@ -183,7 +184,8 @@ check_together (const VjAttributorCommandLine *line, GError **error)
     problem = "--metrics goes with --once";
   if (problem == NULL)
     return TRUE;
-  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s; see --help", problem);
+  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "%s; virtjoule-attributor --help lists what is allowed",
+               problem);
   return FALSE;
 }
 
@@ -226,12 +228,8 @@ vj_attributor_command_line_parse (VjAttributorCommandLine *line, int argc, char 
       g_option_context_new ("- attribute this machine's energy to what runs on it");
   g_option_context_add_main_entries (context, entries, NULL);
   vj_kubernetes_texts_add_to (&texts.kubernetes, context);
-  if (!g_option_context_parse (context, &argc, &argv, error))
-    return FALSE;
-  if (argc == 1)
-    return interpret (line, &texts, error) && check_together (line, error);
-  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "unexpected argument %s; see --help", argv[1]);
-  return FALSE;
+  return vj_command_line_parse (context, "virtjoule-attributor", argc, argv, error)
+         && interpret (line, &texts, error) && check_together (line, error);
 }
 
 void

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/command_line.h"
 #include "common/error.h"
 
 static gboolean
@@ -102,12 +103,7 @@ parse_texts (VjReaderCommandLine *line, int argc, char **argv, GError **error)
       g_option_context_new ("- show this virtual machine's energy as a powercap tree");
 
   g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, error))
-    return FALSE;
-  if (argc == 1)
-    return TRUE;
-  g_set_error (error, VJ_ERROR, VJ_ERROR_INVALID, "unexpected argument %s; see --help", argv[1]);
-  return FALSE;
+  return vj_command_line_parse (context, "virtjoule-reader", argc, argv, error);
 }
 
 gboolean

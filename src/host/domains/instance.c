@@ -23,7 +23,8 @@ make_directory (const char *path, GError **error)
 {
   if (g_mkdir_with_parents (path, 0755) == 0)
     return TRUE;
-  vj_error_set_errno (error, errno, "cannot make directory %s", path);
+  vj_error_set_errno (error, errno,
+                      "cannot make directory %s (run as root, or set --runtime-dir and --state-dir)", path);
   return FALSE;
 }
 
