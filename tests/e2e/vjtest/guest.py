@@ -3,6 +3,8 @@
 import base64
 import os
 import re
+import secrets
+import select
 import socket
 import time
 import uuid
@@ -14,6 +16,9 @@ from .libvirt import virsh
 PORT = "org.virtjoule.energy.0"
 COMMANDS = "org.virtjoule.test.0"
 TREE = "/run/virtjoule/sys/class/powercap"
+# A command without an answer is sent again, and the guest answers it without running it again (images/command-loop): a port
+# loses what is under way when either side closes it.
+RESEND_S = 30
 CHANNEL = f"<channel type='unix'><target type='virtio' name='{PORT}'/></channel>"
 
 
@@ -79,7 +84,6 @@ class Guest:
                                         channel={True: CHANNEL, False: ""}.get(channel, channel))
         self.socket = None
         self.pending = b""
-        self.sequence = 0
 
     def __enter__(self):
         try:
@@ -136,30 +140,37 @@ class Guest:
         self.pending = b""
 
     def receive_line(self, deadline):
+        """Its words; [] after the deadline."""
         while b"\n" not in self.pending:
             left = deadline - time.monotonic()
-            if left <= 0:
-                raise Timeout(f"{self.name} does not answer; its console: {self.console()[-2000:]}")
-            self.socket.settimeout(left)
-            try:
-                received = self.socket.recv(65536)
-            except TimeoutError:
-                continue
+            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+                return []
+            received = self.socket.recv(65536)
             if not received:
                 raise RuntimeError(f"{self.name} has gone; its console: {self.console()[-2000:]}")
             self.pending += received
         line, self.pending = self.pending.split(b"\n", 1)
         return line.decode("ascii", "replace").split(" ")
 
+    def receive_answer(self, number, deadline):
+        """(exit code, output) of that command; None after the deadline. Others' and halves of lines are left behind."""
+        while words := self.receive_line(deadline):
+            if words[0] == number and len(words) == 3:
+                return int(words[1]), base64.b64decode(words[2]).decode("utf-8", "replace")
+        return None
+
     def run(self, commands, timeout=DEADLINE_S):
         """Runs shell commands in the guest; returns (exit code, what they printed)."""
-        self.sequence += 1
-        self.socket.sendall(b"%d %s\n" % (self.sequence, base64.b64encode(commands.encode())))
+        number = secrets.token_hex(8)
+        line = f"{number} {base64.b64encode(commands.encode()).decode()}\n".encode()
         deadline = time.monotonic() + timeout
         while True:
-            words = self.receive_line(deadline)
-            if words[0] == str(self.sequence) and len(words) == 3:
-                return int(words[1]), base64.b64decode(words[2]).decode("utf-8", "replace")
+            self.socket.sendall(line)
+            answer = self.receive_answer(number, min(deadline, time.monotonic() + RESEND_S))
+            if answer:
+                return answer
+            if time.monotonic() > deadline:
+                raise Timeout(f"{self.name} does not answer; its console: {self.console()[-2000:]}")
 
     def check(self, commands, timeout=DEADLINE_S):
         """As run, for what must succeed; returns what was printed."""
