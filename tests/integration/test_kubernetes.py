@@ -500,6 +500,11 @@ class Trust(Case):
         shutil.copy(self.authority.cert, self.machine.path("ca.crt"))
         self.wait_named(WEB, "web-5d4f8-x")
 
+    def test_an_authority_may_be_named_from_here(self):
+        self.put_web()
+        self.start(ca=os.path.relpath(self.authority.cert))
+        self.wait_named(WEB, "web-5d4f8-x")
+
     def test_the_token_follows_no_redirect(self):
         elsewhere = FakeKubernetes(self.certificate)
         self.addCleanup(elsewhere.stop)
@@ -543,6 +548,22 @@ class Trust(Case):
         self.put_web()
         self.machine.start(*options, environment=TLS)
         self.wait_named(WEB, "web-5d4f8-x")
+
+    def test_a_kubeconfig_names_files_from_where_it_is(self):
+        shutil.copy(self.authority.cert, self.machine.path("ca.crt"))
+        options = [os.path.relpath(word) if word == self.machine.path("kubeconfig") else word
+                   for word in self.write_kubeconfig(**{"certificate-authority": "ca.crt"})]
+        self.put_web()
+        self.machine.start(*options, environment=TLS)
+        self.wait_named(WEB, "web-5d4f8-x")
+
+    def test_a_kubeconfig_with_data_that_is_none_is_refused(self):
+        for data in ("!!!", base64.b64encode(b"no certificate").decode()):
+            options = self.write_kubeconfig(**{"certificate-authority-data": data})
+            done = subprocess.run([PROGRAM, *options], capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+            self.assertEqual((done.returncode, done.stderr), (2, (
+                f"virtjoule-attributor: {self.machine.path('kubeconfig')}: holds data that is no certificate or key (PEM, in "
+                "base64); make it anew: kubectl config view --raw --minify --flatten -o json\n")))
 
     def test_a_kubeconfig_that_cannot_be_kept_is_an_error(self):
         """A file may not grow here, in memory neither."""

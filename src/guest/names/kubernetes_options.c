@@ -118,13 +118,14 @@ set_url (VjKubernetesOptions *options, const char *text, GError **error)
 
 /* --- files --- */
 
+/* Absolute: GTlsFileDatabase takes no other. */
 static char *
 file_or (const char *text, const char *fallback)
 {
   if (g_strcmp0 (text, "none") == 0)
     return NULL;
   if (text != NULL)
-    return g_strdup (text);
+    return g_canonicalize_filename (text, NULL);
   return fallback != NULL && g_file_test (fallback, G_FILE_TEST_EXISTS) ? g_strdup (fallback) : NULL;
 }
 
@@ -163,11 +164,16 @@ set_file (char **ret_file, const char *config, const char *file, const char *dat
     {
       gsize length = 0;
       g_autofree guchar *plain = g_base64_decode (data, &length);
-      return set_file_of (ret_file, plain, length, error);
+      if (g_strstr_len ((const char *)plain, (gssize)length, "-----BEGIN ") != NULL)
+        return set_file_of (ret_file, plain, length, error);
+      g_set_error_literal (error, VJ_ERROR, VJ_ERROR_INVALID,
+                           "holds data that is no certificate or key (PEM, in base64); make it anew: "
+                           "kubectl config view --raw --minify --flatten -o json");
+      return FALSE;
     }
-  g_autofree char *directory = g_path_get_dirname (config);
-  *ret_file =
-      file == NULL || g_path_is_absolute (file) ? g_strdup (file) : g_build_filename (directory, file, NULL);
+  g_autofree char *path = g_canonicalize_filename (config, NULL);
+  g_autofree char *directory = g_path_get_dirname (path);
+  *ret_file = file != NULL ? g_canonicalize_filename (file, directory) : NULL;
   return TRUE;
 }
 
