@@ -214,8 +214,9 @@ try_open (VjPort *port)
 
   if (path != NULL && (port->fd = open_path (path, &port->is_socket)) < 0)
     vj_error_set_errno (&error, errno, "%s", path);
-  else if (path != NULL)
-    port->watch = vj_poll_add (port->poll, port->fd, EVENTS, port_event, port, &error);
+  else if (path != NULL
+           && (port->watch = vj_poll_add (port->poll, port->fd, EVENTS, port_event, port, &error)) == NULL)
+    g_prefix_error (&error, "%s: ", path);
   if (port->watch != NULL)
     {
       port->retry_ms = RETRY_MIN_MS;

@@ -102,6 +102,30 @@ a_character_device_is_read_lost_and_found_again (void **state)
 }
 
 static void
+keep_detail (VjPortState state, const char *detail, gpointer user_data)
+{
+  Owner *owner = user_data;
+
+  g_string_assign (owner->log, detail);
+}
+
+/* epoll refuses /dev/null. */
+static void
+a_device_that_is_no_port_is_named (void **state)
+{
+  const VjPortFuncs funcs = { .state = keep_detail, .bytes = on_bytes };
+  const VjPortPlace place = { .path = "/dev/null", .dev = *state, .sysfs = *state };
+  g_autoptr (GString) log = g_string_new (NULL);
+  Owner owner = { .log = log };
+  g_autoptr (VjPoll) poll = vj_poll_new (NULL, NULL);
+  g_autoptr (VjPort) port = vj_port_new (poll, &place, &funcs, &owner);
+
+  while (log->len == 0)
+    g_main_context_iteration (NULL, TRUE);
+  assert_true (g_str_has_prefix (log->str, "/dev/null: "));
+}
+
+static void
 find_by_name_needs_no_udev (void **state)
 {
   const VjPortPlace place = { .dev = "/somewhere", .sysfs = *state };
@@ -139,6 +163,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     tempdir_unit_test (a_character_device_is_read_lost_and_found_again),
+    tempdir_unit_test (a_device_that_is_no_port_is_named),
     tempdir_unit_test (find_by_name_needs_no_udev),
     tempdir_unit_test (other_kinds_of_files_are_refused),
   };
