@@ -313,6 +313,8 @@ class Refusals(Node):
             result = subprocess.run([f"{BIN}/virtjoule", "--runtime-dir", directory, "proxmox", "enable", "100"],
                                     capture_output=True, text=True, timeout=60, check=False)
             self.assertEqual(result.returncode, 2)
+            self.assertIn(f"--runtime-dir must be an absolute path of letters, digits and / . _ - alone: {directory}",
+                          result.stderr)
 
     def test_all_goes_on(self):
         self.node.define(101, "lock: migrate\n")

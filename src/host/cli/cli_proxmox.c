@@ -330,7 +330,7 @@ check_path (const char *path)
 {
   static const char plain[] = G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "/._-";
   return (*path == '/' && strspn (path, plain) == strlen (path))
-         || usage ("QEMU cannot be told of such a runtime directory: ", path);
+         || usage ("--runtime-dir must be an absolute path of letters, digits and / . _ - alone: ", path);
 }
 
 static gboolean
