@@ -198,6 +198,13 @@ class Always(Hooked):
         closed = subprocess.run(f"'{self.hook}' 100 pre-start >&- 2>&-", shell=True, timeout=60, check=False,
                                 env=self.environment())
         self.assertEqual(closed.returncode, 0)
+        for words in (("100", "pre-start"), ("frob",)):
+            reader, writer = os.pipe()
+            os.close(reader)
+            with self.subTest(words), open(writer, "wb") as gone:
+                result = subprocess.run([self.hook, *words], stdout=gone, stderr=gone, timeout=60, check=False,
+                                        env=self.environment())
+                self.assertEqual(result.returncode, 0)
 
     def test_is_executable(self):
         self.assertTrue(os.access(HOOK, os.X_OK))
