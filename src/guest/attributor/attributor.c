@@ -75,10 +75,21 @@ find_shown (const VjAttributor *attributor, const char *id)
   return -1;
 }
 
+/* What a zone waits with, and what it will show that cannot be read now, cannot be shared any more: usage goes with its ledger. */
+static void
+settle_for_good (VjAttributor *attributor)
+{
+  for (guint i = 0; i < attributor->shown->len; i++)
+    if (shown_zone (attributor, i)->ledger_zone >= 0)
+      vj_ledger_measure (attributor->ledger, (guint)shown_zone (attributor, i)->ledger_zone, 0, 0, TRUE);
+  vj_ledger_settle (attributor->ledger);
+}
+
 /* Puts the ledger's figures aside, before it goes. */
 static void
 keep_totals (VjAttributor *attributor)
 {
+  settle_for_good (attributor);
   for (guint i = 0; i < attributor->shown->len; i++)
     {
       ShownZone *shown = shown_zone (attributor, i);
@@ -106,8 +117,9 @@ show_zone (VjAttributor *attributor, const VjLedger *ledger, guint ledger_zone)
       index = (int)attributor->shown->len;
       g_array_append_val (attributor->shown, added);
     }
-  shown_zone (attributor, (guint)index)->ledger_zone = (int)ledger_zone;
-  shown_zone (attributor, (guint)index)->missed = 0;
+  ShownZone *shown = shown_zone (attributor, (guint)index);
+  shown->ledger_zone = (int)ledger_zone;
+  shown->missed = shown->missed > 0 ? PATIENCE : 0;
   return (guint)index;
 }
 

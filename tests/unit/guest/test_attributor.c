@@ -233,6 +233,47 @@ a_new_zone_joins (void **state)
   assert_true (group_of (snapshot, CTR)->energy_uj[2] > 0);
 }
 
+/* What such a zone will show when it is read again was used while the ledger was another one. */
+static void
+a_new_zone_joins_while_others_cannot_be_read (void **state)
+{
+  Machine *machine = *state;
+  guint64 core_uj = 0;
+  make_group (machine, CTR);
+  write_tree (machine);
+  write_zone (machine, "intel-rapl:0:1", "core\n", core_uj);
+  write_generation (machine);
+  start (machine);
+  for (guint i = 0; i < 40; i++)
+    {
+      const gboolean odd = i > 10 && i < 20;
+      guint before = machine->updates;
+      machine->dram_is_odd = odd;
+      machine->package_uj += 1000;
+      machine->dram_uj += 100;
+      core_uj += 10;
+      if (i == 15)
+        write_zone (machine, "intel-rapl:1", "package-1\n", 0);
+      use (machine, CTR, 1000, 1000000);
+      write_tree (machine);
+      write_zone (machine, "intel-rapl:0:1", "core\n", core_uj);
+      if (odd)
+        tempdir_write (machine->root, "sys/class/powercap/intel-rapl:0/energy_uj", "odd\n");
+      write_generation (machine);
+      while (machine->updates == before)
+        g_main_context_iteration (NULL, TRUE);
+    }
+  g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+  const VjZoneView *zones = (const VjZoneView *)(const void *)snapshot->zones->data;
+  assert_int_equal (snapshot->zones->len, 4);
+  assert_int_equal (zones[0].measured_uj, 40000);
+  assert_int_equal (zones[0].gap_uj, 10000);
+  assert_int_equal (zones[1].measured_uj, 4000);
+  assert_int_equal (zones[1].gap_uj, 1000);
+  assert_string_equal (zones[2].zone.id, "package-0/core");
+  assert_int_equal (zones[2].measured_uj, 400);
+}
+
 /* No path twice, and none that was there before with less. */
 static void
 assert_series_grow (GHashTable **last, const VjAttributorSnapshot *snapshot)
@@ -597,6 +638,7 @@ main (void)
     machine_test (names_come_late),
     machine_test (waits_for_the_tree_and_survives_its_absence),
     machine_test (a_new_zone_joins),
+    machine_test (a_new_zone_joins_while_others_cannot_be_read),
     machine_test (sums_hold_whatever_happens),
     machine_test (sums_hold_whatever_processes_do),
     machine_test (what_ended_with_its_group_is_not_counted_twice),
