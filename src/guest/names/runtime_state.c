@@ -83,7 +83,10 @@ finish (VjRuntimeState *state)
       g_free (state->name);
       state->name = g_strdup ("POD");
     }
-  return state->name != NULL || state->image != NULL || state->pod_uid != NULL;
+  if (state->name != NULL || state->image != NULL || state->pod_uid != NULL)
+    return TRUE;
+  vj_runtime_state_clear (state);
+  return FALSE;
 }
 
 gboolean

@@ -99,6 +99,9 @@ reads_bundles (void **state)
       "sandbox POD - - - -" },
     { "{\"nerdctl/name\":\"db\",\"nerdctl/namespace\":\"default\"}", "container db - - - -" },
     { "{\"org.opencontainers.image.title\":\"x\"}", NOTHING },
+    { "{\"io.kubernetes.cri.container-type\":\"container\",\"io.kubernetes.cri.sandbox-name\":\"web-0\","
+      "\"io.kubernetes.cri.sandbox-namespace\":\"shop\"}",
+      NOTHING },
     { "[]", NOTHING },
     { "null", NOTHING },
   };
