@@ -110,20 +110,21 @@ read_up_to (int fd, char *buffer, gsize size)
   return length;
 }
 
-static gboolean
+/* There is at least one, the program's name, once execve (2) is over. */
+static VjQemuAnswer
 read_argv (const VjQemuRules *rules, int pid, VjQemuArgv *ret_argv)
 {
   g_autofree char *relative = g_strdup_printf ("%d/cmdline", pid);
   const int fd = vj_file_open (rules->procfs, relative, NULL);
 
   if (fd < 0)
-    return FALSE;
+    return VJ_QEMU_NO;
   g_autofree char *text = g_malloc (VJ_QEMU_ARGV_MAX);
   const gsize length = read_up_to (fd, text, VJ_QEMU_ARGV_MAX);
 
   close (fd);
   vj_qemu_argv_parse (text, length, ret_argv);
-  return TRUE;
+  return length > 0 ? VJ_QEMU_YES : VJ_QEMU_EARLY;
 }
 
 /* A QEMU with -id whose pid file does not name it, or not yet, is nobody's where Proxmox's are followed. */
@@ -170,11 +171,12 @@ vj_qemu_process_open (const VjQemuRules *rules, int pid, VjQemuProcess **ret_qem
   qemu->process = vj_process_open (rules->procfs, pid, NULL);
   if (qemu->process == NULL || !owner_is_accepted (rules, pid, &is_trusted))
     return VJ_QEMU_NO;
-  const VjQemuAnswer answer = vj_qemu_executable_is_accepted (rules, pid);
+  VjQemuAnswer answer = vj_qemu_executable_is_accepted (rules, pid);
+  if (answer == VJ_QEMU_YES)
+    answer = read_argv (rules, pid, &qemu->argv);
   if (answer != VJ_QEMU_YES)
     return answer;
-  if (!read_argv (rules, pid, &qemu->argv) || !has_manager (rules, qemu)
-      || !vj_process_is_alive (qemu->process))
+  if (!has_manager (rules, qemu) || !vj_process_is_alive (qemu->process))
     return VJ_QEMU_NO;
   judge_channel (rules, is_trusted, qemu);
   *ret_qemu = g_steal_pointer (&qemu);

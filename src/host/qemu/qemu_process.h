@@ -31,6 +31,7 @@ typedef enum
   VJ_QEMU_YES,
   VJ_QEMU_NO,      /* or it has gone */
   VJ_QEMU_UNKNOWN, /* its executable may not be asked for: that takes CAP_SYS_PTRACE */
+  VJ_QEMU_EARLY,   /* it has that executable, and no arguments yet: execve (2) has not ended */
 } VjQemuAnswer;
 
 /* Cheap, for a look at many: whether pid runs an accepted executable. /proc/PID/exe is what decides, and names the path

@@ -74,6 +74,8 @@ look_at_pid (VjQemuScan *scan, int pid)
     add_found (scan, qemu);
   else if (answer == VJ_QEMU_UNKNOWN)
     scan->unknown_pid = pid;
+  else if (answer == VJ_QEMU_EARLY && !g_hash_table_contains (scan->pids, GINT_TO_POINTER (pid)))
+    scan->early_pid = pid;
 }
 
 static void

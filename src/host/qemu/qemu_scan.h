@@ -18,6 +18,7 @@ typedef struct
   GMutex lock;      /* of found */
   GPtrArray *found; /* VjQemuProcess */
   int unknown_pid;  /* one that was asked for by its pid file or by its pid, and cannot be judged; 0: none */
+  int early_pid; /* one without arguments yet, which was not asked for by its pid: to be looked at again; 0: none */
 } VjQemuScan;
 
 /* rules are borrowed. */

@@ -309,6 +309,8 @@ apply_scan (VjQemuWatch *watch, VjQemuScan *scan)
     report_listed (watch);
   if (found_any || scan->all)
     start_reading_confs (watch);
+  if (scan->early_pid != 0)
+    vj_qemu_watch_poke (watch, scan->early_pid);
   schedule (watch);
 }
 
@@ -490,10 +492,8 @@ vj_qemu_watch_poke (VjQemuWatch *watch, int pid)
   VjQemuScan *next = next_scan (watch);
 
   if (pid <= 0 || g_hash_table_size (next->pids) >= POKED_PIDS_MAX)
-    {
-      look_at_all (watch);
-      return;
-    }
-  g_hash_table_add (next->pids, GINT_TO_POINTER (pid));
+    look_at_all (watch);
+  else
+    g_hash_table_add (next->pids, GINT_TO_POINTER (pid));
   schedule (watch);
 }

@@ -2,9 +2,11 @@
 #include "host/qemu/qemu_process.h"
 
 #include "host/qemu/qemu_scan.h"
+#include "host/qemu/qemu_watch.h"
 
 #include "tempdir.h"
 
+#include <glib/gstdio.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,6 +23,7 @@
 
 #define STRANGER 12345
 #define SOCKET   "/run/vj/guest.sock"
+#define UUID     "3f2a9e9c-71d4-4a0e-9c1b-0d8c5b1e7a11"
 
 /* Runs the program that stands for QEMU with a port whose socket is options. When it is ready, its pid. */
 static int
@@ -172,6 +175,90 @@ looks_that_list_all_processes (void **state)
   close (notifications);
 }
 
+/* --- one that begins --- */
+
+typedef struct
+{
+  gboolean listed;
+  GString *names;
+} Heard;
+
+static void
+on_present (const VjDomainInfo *info, gpointer user_data)
+{
+  g_string_append_printf (((Heard *)user_data)->names, "%s %s\n", info->id, info->name);
+}
+
+static void
+on_listed (gpointer user_data)
+{
+  ((Heard *)user_data)->listed = TRUE;
+}
+
+static void
+on_absent (const char *id, gpointer user_data)
+{
+}
+
+static void
+on_connection (gboolean connected, const char *message, gpointer user_data)
+{
+}
+
+/* What /proc has of pid, with other arguments. */
+static void
+write_entry (const char *root, int pid, const char *program, const char *arguments, gssize length)
+{
+  static const char *const links[] = { "stat", "status" };
+  g_autofree char *directory = g_strdup_printf ("%s/%d", root, pid);
+  g_autofree char *executable = g_build_filename (directory, "exe", NULL);
+  g_autofree char *cmdline = g_build_filename (directory, "cmdline", NULL);
+
+  g_mkdir (directory, 0755);
+  for (gsize i = 0; i < G_N_ELEMENTS (links); i++)
+    {
+      g_autofree char *real = g_strdup_printf ("/proc/%d/%s", pid, links[i]);
+      g_autofree char *link = g_build_filename (directory, links[i], NULL);
+      (void)!symlink (real, link);
+    }
+  (void)!symlink (program, executable);
+  assert_true (g_file_set_contents (cmdline, arguments, length, NULL));
+}
+
+/* Until execve (2) ends, a process runs QEMU and has no arguments, and so no name yet. It is looked at once more. */
+static void
+arguments_that_come_later (void **state)
+{
+  static const char text[] = "kvm\0-name\0late\0-uuid\0" UUID;
+  static const VjDomainListener listener = {
+    .present = on_present, .absent = on_absent, .listed = on_listed, .connection = on_connection
+  };
+  g_autofree char *program = install (*state);
+  const char *const executables[] = { program, NULL };
+  const VjQemuWatchOptions options = {
+    .plain = TRUE, .guest_socket = SOCKET, .executables = executables, .rescan_s = 86400, .deadline_s = 86400
+  };
+  const VjRoots roots = { .procfs = *state };
+  Heard heard = { .names = g_string_new (NULL) };
+  const int pid = start (getuid (), program, "path=/x/y");
+  VjPoll *poll = vj_poll_new (NULL, NULL);
+
+  write_entry (*state, pid, program, "", 0);
+  VjQemuWatch *watch = vj_qemu_watch_new (&options, &roots, poll, &listener, &heard, NULL);
+  while (!heard.listed)
+    g_main_context_iteration (NULL, TRUE);
+  assert_string_equal (heard.names->str, "");
+  write_entry (*state, pid, program, text, sizeof text);
+  while (heard.names->len == 0)
+    g_main_context_iteration (NULL, TRUE);
+  assert_string_equal (heard.names->str, "qemu-" UUID " late\n");
+  vj_qemu_watch_free (watch);
+  vj_poll_free (poll);
+  g_string_free (heard.names, TRUE);
+  kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+}
+
 int
 main (void)
 {
@@ -179,6 +266,7 @@ main (void)
     tempdir_unit_test (names_of_the_guest_socket),
     tempdir_unit_test (sockets_of_anybody),
     tempdir_unit_test (looks_that_list_all_processes),
+    tempdir_unit_test (arguments_that_come_later),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
