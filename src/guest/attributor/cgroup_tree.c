@@ -30,8 +30,10 @@ struct VjCgroupTree
   guint max_groups;
   guint64 refused;
   guint count;
-  gboolean listed; /* what was there before us has been told of */
-  gboolean lost;   /* events were */
+  guint delegated;      /* part of them */
+  gboolean turned_away; /* some was refused for want of room, and may be there still */
+  gboolean listed;      /* what was there before us has been told of */
+  gboolean lost;        /* events were */
   VjCgroup *root;
   uid_t owner; /* of the root, with the next */
   gid_t group;
@@ -126,9 +128,10 @@ free_group (VjCgroupTree *tree, VjCgroup *group)
   g_hash_table_remove (tree->by_path, group->path);
   if (group->cpu_fd >= 0)
     close (group->cpu_fd);
+  tree->count--;
+  tree->delegated -= group->class.delegated ? 1 : 0;
   g_free (group->path);
   g_free (group);
-  tree->count--;
 }
 
 /* Children before parents. */
@@ -171,23 +174,29 @@ is_given_away (const VjCgroupTree *tree, const VjCgroup *group)
          || ((status.st_mode & S_IWGRP) != 0 && status.st_gid != tree->group);
 }
 
+/* Whoever may make as many groups as he likes has half the room, or there would be none for anybody else's. */
+static gboolean
+is_refused (VjCgroupTree *tree, const VjCgroup *group, guint depth)
+{
+  gboolean full = tree->count >= tree->max_groups;
+  tree->turned_away = tree->turned_away || full;
+  return full || depth > DEPTH_MAX || (group->class.delegated && tree->delegated >= tree->max_groups / 2);
+}
+
 /* Watched before it is listed, so that nothing comes unseen in between. */
 static void
 add_group (VjCgroupTree *tree, VjCgroup *parent, const char *name, guint64 inode, guint depth)
 {
-  if (tree->count >= tree->max_groups || depth > DEPTH_MAX)
-    {
-      tree->refused++;
-      return;
-    }
   VjCgroup *group = new_group (parent, name, inode);
   group->class.delegated = group->class.delegated || is_given_away (tree, parent);
   group->born = tree->listed && (!tree->lost || tree->refused == 0); /* it may have been refused before */
+  gboolean refused = is_refused (tree, group, depth);
   g_hash_table_insert (tree->by_path, group->path, group);
   tree->count++;
-  if (!watch_group (tree, group))
+  tree->delegated += group->class.delegated ? 1 : 0;
+  if (refused || !watch_group (tree, group))
     {
-      tree->refused += errno != ENOENT;
+      tree->refused += refused || errno != ENOENT;
       unlink_child (group);
       free_group (tree, group);
       return;
@@ -316,6 +325,13 @@ take_events (VjCgroupTree *tree, const char *events, gsize length)
     }
 }
 
+/* Not each time that a single one goes: to look for those that were refused costs as much as to begin. */
+static gboolean
+has_room_again (const VjCgroupTree *tree)
+{
+  return tree->turned_away && tree->count < tree->max_groups - tree->max_groups / 8;
+}
+
 void
 vj_cgroup_tree_refresh (VjCgroupTree *tree)
 {
@@ -323,8 +339,12 @@ vj_cgroup_tree_refresh (VjCgroupTree *tree)
   ssize_t n;
   for (guint i = 0; i < READS_MAX && (n = read (tree->inotify_fd, buffer, sizeof buffer)) > 0; i++)
     take_events (tree, buffer, (gsize)n);
+  tree->lost = tree->lost || has_room_again (tree);
   if (tree->lost)
-    rescan (tree, tree->root);
+    {
+      tree->turned_away = FALSE;
+      rescan (tree, tree->root);
+    }
   tree->lost = FALSE;
 }
 

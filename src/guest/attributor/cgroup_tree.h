@@ -6,7 +6,8 @@
 #include "guest/attributor/cgroup_class.h"
 
 /* The control groups of this machine, kept up to date by inotify(7): cgroup v2, v1 (cpuacct), or hybrid, whichever counts CPU
- * time. Bounded: beyond max_groups new ones are not taken up, and counted; their usage stays in their parents'. */
+ * time. Bounded: beyond max_groups, and half of that for delegated ones, new ones are not taken up, and counted; their usage stays
+ * in their parents'. Those that were refused while all of it was full are taken up when an eighth is free again. */
 typedef struct VjCgroupTree VjCgroupTree;
 
 /* One group; the tree's. Borrowed until removed () has returned. */

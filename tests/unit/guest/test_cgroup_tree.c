@@ -116,6 +116,16 @@ one_of_the_same_name_is_another (void **state)
   close_tree (tree, &seen);
 }
 
+/* Of one directly below the root: -1: it is not followed. */
+static int
+is_born (const VjCgroupTree *tree, const char *path)
+{
+  const VjCgroup *child = vj_cgroup_tree_root (tree)->first_child;
+  while (child != NULL && strcmp (child->path, path) != 0)
+    child = child->next_sibling;
+  return child != NULL ? child->born : -1;
+}
+
 static void
 takes_no_more_than_it_may (void **state)
 {
@@ -128,7 +138,35 @@ takes_no_more_than_it_may (void **state)
   assert_int_equal (vj_cgroup_tree_refused (tree), 1);
   tempdir_remove (root, "a");
   tempdir_mkdir (root, "d");
-  assert_log (tree, &seen, "-/a/b -/a +/d ");
+  assert_log (tree, &seen, "-/a/b -/a +/d +/c "); /* the one that was refused, too */
+  assert_int_equal (is_born (tree, "/d"), TRUE);
+  assert_int_equal (is_born (tree, "/c"), FALSE);
+  close_tree (tree, &seen);
+}
+
+/* However many groups somebody makes below what he was given, there is room for those of others. */
+static void
+leaves_room_for_those_of_others (void **state)
+{
+  const char *root = *state;
+  Seen seen = { 0 };
+  tempdir_mkdir (root, "user.slice");
+  VjCgroupTree *tree = open_tree (root, 8, &seen);
+  for (guint i = 0; i < 100; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("user.slice/%u", i);
+      tempdir_mkdir (root, name);
+    }
+  vj_cgroup_tree_refresh (tree);
+  assert_int_equal (vj_cgroup_tree_count (tree), 1 + 4);
+  assert_int_equal (vj_cgroup_tree_refused (tree), 100 - 3);
+  tempdir_mkdir (root, "system.slice");
+  vj_cgroup_tree_refresh (tree);
+  assert_int_equal (is_born (tree, "/system.slice"), TRUE);
+  tempdir_remove (root, "user.slice");
+  tempdir_mkdir (root, "user.slice/again");
+  vj_cgroup_tree_refresh (tree);
+  assert_int_equal (vj_cgroup_tree_count (tree), 1 + 3);
   close_tree (tree, &seen);
 }
 
@@ -600,6 +638,7 @@ main (void)
     tempdir_unit_test (tells_of_what_is_there_comes_and_goes),
     tempdir_unit_test (one_of_the_same_name_is_another),
     tempdir_unit_test (takes_no_more_than_it_may),
+    tempdir_unit_test (leaves_room_for_those_of_others),
     tempdir_unit_test (names_do_not_apply_in_what_was_given_away),
     tempdir_unit_test (takes_any_bytes_for_a_name),
     tempdir_unit_test (finds_what_lost_events_would_have_told),
