@@ -14,6 +14,7 @@ from vjtest.guest import PORT, TREE, Guest
 from vjtest.libvirt import ENVIRONMENT, URI, Libvirtd, virsh
 
 IN_GUEST = "cat /sys/"
+UDEV = "udevadm "  # in the guest too, which has none here: test_units does it
 
 
 def commands():
@@ -104,6 +105,8 @@ class Readme(unittest.TestCase):
         lines = commands()
         self.assertGreaterEqual(len(lines), 14)
         for line in lines:
+            if line.startswith(UDEV):
+                continue
             with self.subTest(line):
                 if line.startswith(IN_GUEST):
                     vjtest.wait_until(lambda at=line: int(self.guest.check(at)) > 0, "the guest has used energy")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The guest's units in a real Debian: nobody starts anything by hand but udev and systemd. One boot for all of it."""
+import os
 import re
 import unittest
 
@@ -12,6 +13,7 @@ from vjtest.libvirt import Libvirtd
 
 POWERCAP = "/sys/class/powercap"
 SERVICE = "virtjoule-reader.service"
+RULE = "/usr/lib/udev/rules.d/60-virtjoule.rules"
 UNITS = f"{SERVICE} sys-class-powercap.path sys-class-powercap.mount"
 # Whoever opens a counter finds a number that is no smaller than the last one.
 WATCH = """
@@ -92,7 +94,14 @@ class GuestUnits(unittest.TestCase):
         self.guest.check("perl /run/watch.pl >/run/watch.log 2>&1 &")
 
     def plugged(self):
+        """Before the guest half is there, as where README's steps are taken one after the other."""
+        self.guest.check(f"mv {RULE} /run && udevadm control --reload")
         self.guest.plug()
+        wait_until(lambda: self.guest.run(f"test -e /dev/virtio-ports/{PORT} && udevadm settle")[0] == 0, "udev knows the port")
+        self.assertEqual(self.active(), "inactive")
+        with open(os.path.join(vjtest.TOP, "README.md"), encoding="utf-8") as readme:
+            look_again = re.search("^ +(udevadm .*)$", readme.read(), re.M).group(1)
+        self.guest.check(f"mv /run/{os.path.basename(RULE)} {RULE} && {look_again}")
         self.goes_on()
 
     def consumers_read(self):
