@@ -29,6 +29,14 @@ done) >/dev/null 2>&1 &
 """
 
 
+def channel_options(runtime):
+    """Of QEMU, as virtjouled.conf(5) has them."""
+    with open(os.path.join(vjtest.TOP, "docs/virtjouled.conf.5"), encoding="utf-8") as page:
+        words = " ".join(line for line in page.read().splitlines() if line.startswith("-")).split()
+    assert f"name={PORT}" in words[-1], words
+    return [word.replace("/run/virtjoule", runtime) for word in words]
+
+
 class Monitor:
     """QEMU's, by QMP."""
 
@@ -86,9 +94,7 @@ class Place:
             "-mon", "chardev=monitor,mode=control",
             "-device", "virtio-serial", "-chardev", f"socket,id=commands,path={self.path('commands')},server=on,wait=off",
             "-device", f"virtserialport,chardev=commands,name={COMMANDS}",
-            "-device", "virtio-serial,id=virtjoule",
-            "-chardev", f"socket,id=virtjoule,path={self.agent.runtime}/guest.sock,reconnect=1",
-            "-device", f"virtserialport,bus=virtjoule.0,chardev=virtjoule,name={PORT}", *options]
+            *channel_options(self.agent.runtime), *options]
         self.qemu = subprocess.Popen(arguments, stdin=subprocess.DEVNULL)
         self.monitor = Monitor(self.path("monitor"))
 
