@@ -3,8 +3,6 @@
 
 #include <stdarg.h>
 
-#include "common/units.h"
-
 struct VjMetrics
 {
   GString *text;

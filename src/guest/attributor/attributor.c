@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/error.h"
 #include "common/file.h"
 #include "common/machine.h"
 #include "common/source_powercap.h"

@@ -3,7 +3,6 @@
 
 #include <glib-unix.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/attributor/processes.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/error.h"
 #include "common/file.h"
 #include "common/io_text.h"
 #include "common/procfs.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/attributor/workloads.h"
 
-#include <string.h>
-
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/units.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/names/kubernetes_owners.h"
 
-#include <string.h>
-
 #define DOCUMENT_MAX (2 << 20)
 #define DEADLINE_S   30
 #define AGAIN_S      10

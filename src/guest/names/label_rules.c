@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/names/label_rules.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/error.h"

@@ -48,8 +48,7 @@ struct VjNames
 {
   GHashTable *containers; /* id -> Container */
   GHashTable *pods;       /* UID -> Pod */
-  guint64 generation;
-  guint64 clock; /* of look-ups */
+  guint64 clock;          /* of look-ups */
 };
 
 static void
@@ -101,17 +100,16 @@ is_proper (const char *text)
   return TRUE;
 }
 
-static gboolean
+static void
 say (Said *said, VjNamesSource source, const char *text)
 {
   if (!is_proper (text) || (said->text != NULL && source < said->source))
-    return FALSE;
+    return;
   said->source = source;
   if (g_strcmp0 (said->text, text) == 0)
-    return FALSE;
+    return;
   g_free (said->text);
   said->text = g_strdup (text);
-  return TRUE;
 }
 
 /* The entry not looked up for longest. Dear, and only at the limit. */
@@ -157,28 +155,24 @@ vj_names_put_container (VjNames *names, VjNamesSource source, const char *id, co
   Container *container =
       entry_of (names->containers, id, sizeof *container, G_STRUCT_OFFSET (Container, used));
   Said *said = container->said;
-  gboolean changed = say (&said[CONTAINER_NAME], source, name->name);
-  changed = say (&said[CONTAINER_POD_UID], source, name->pod_uid) || changed;
-  changed = say (&said[CONTAINER_IMAGE], source, name->image) || changed;
-  changed = changed || (name->sandbox && !container->shown.sandbox);
+  say (&said[CONTAINER_NAME], source, name->name);
+  say (&said[CONTAINER_POD_UID], source, name->pod_uid);
+  say (&said[CONTAINER_IMAGE], source, name->image);
   if (container->used == 0)
     container->used = ++names->clock;
   container->shown = (VjContainerName){ .name = said[CONTAINER_NAME].text,
                                         .pod_uid = said[CONTAINER_POD_UID].text,
                                         .image = said[CONTAINER_IMAGE].text,
                                         .sandbox = container->shown.sandbox || name->sandbox };
-  if (changed)
-    names->generation++;
 }
 
-static gboolean
+static void
 say_labels (Pod *pod, const char *const *labels)
 {
   if (labels == NULL || (pod->labels != NULL && g_strv_equal ((const char *const *)pod->labels, labels)))
-    return FALSE;
+    return;
   g_strfreev (pod->labels);
   pod->labels = g_strdupv ((char **)labels);
-  return TRUE;
 }
 
 void
@@ -188,11 +182,11 @@ vj_names_put_pod (VjNames *names, VjNamesSource source, const char *uid, const V
     return;
   Pod *pod = entry_of (names->pods, uid, sizeof *pod, G_STRUCT_OFFSET (Pod, used));
   Said *said = pod->said;
-  gboolean changed = say (&said[POD_NAMESPACE], source, name->namespace_);
-  changed = say (&said[POD_NAME], source, name->name) || changed;
-  changed = say (&said[POD_WORKLOAD_KIND], source, name->workload_kind) || changed;
-  changed = say (&said[POD_WORKLOAD], source, name->workload) || changed;
-  changed = say_labels (pod, name->labels) || changed;
+  say (&said[POD_NAMESPACE], source, name->namespace_);
+  say (&said[POD_NAME], source, name->name);
+  say (&said[POD_WORKLOAD_KIND], source, name->workload_kind);
+  say (&said[POD_WORKLOAD], source, name->workload);
+  say_labels (pod, name->labels);
   if (pod->used == 0)
     pod->used = ++names->clock;
   pod->shown = (VjPodName){ .namespace_ = said[POD_NAMESPACE].text,
@@ -200,8 +194,6 @@ vj_names_put_pod (VjNames *names, VjNamesSource source, const char *uid, const V
                             .workload_kind = said[POD_WORKLOAD_KIND].text,
                             .workload = said[POD_WORKLOAD].text,
                             .labels = (const char *const *)pod->labels };
-  if (changed)
-    names->generation++;
 }
 
 const VjContainerName *
@@ -228,10 +220,4 @@ gboolean
 vj_pod_name_equal (const VjPodName *a, const VjPodName *b)
 {
   return g_strcmp0 (a->namespace_, b->namespace_) == 0 && g_strcmp0 (a->name, b->name) == 0;
-}
-
-guint64
-vj_names_generation (const VjNames *names)
-{
-  return names->generation;
 }

@@ -47,7 +47,5 @@ const VjContainerName *vj_names_container (VjNames *names, const char *id);
 const VjPodName *vj_names_pod (VjNames *names, const char *uid);
 /* Whether they are called the same. */
 gboolean vj_pod_name_equal (const VjPodName *a, const VjPodName *b);
-/* Grows with each change, so that a follower knows when to ask again. */
-guint64 vj_names_generation (const VjNames *names);
 /* Bounded: beyond this the entries not looked up for longest are dropped. */
 #define VJ_NAMES_MAX 20000

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/cli/cli.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

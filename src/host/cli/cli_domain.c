@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/cli/cli.h"
 
-#include <string.h>
+#include <json-glib/json-glib.h>
 
 #include "common/error.h"
 #include "host/cli/cli_domains.h"
-#include "host/cli/cli_json.h"
 #include "common/cli_table.h"
 #include "host/domains/domain_settings.h"
 #include "host/cli/settings_xml.h"

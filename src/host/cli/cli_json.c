@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/error.h"
-#include "common/units.h"
 
 JsonNode *
 vj_cli_json_parse (const char *text, JsonNodeType type, GError **error)

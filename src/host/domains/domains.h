@@ -8,8 +8,8 @@
 #include "host/snapshot.h"
 #include "host/store.h"
 
-/* The running domains: what their watchers say of them, which process is whose, their runs (host/domain_run.h) and what
- * their guests are told (host/guest_feed.h). Keyed by id; the only place that opens and closes accounts.
+/* The running domains: what their watchers say of them, which process is whose, their runs (host/domains/domain_run.h) and what
+ * their guests are told (host/channel/guest_feed.h). Keyed by id; the only place that opens and closes accounts.
  *
  * A process belongs to one domain: to that of the first of libvirt, Proxmox and plain QEMU that tells of it. It changes
  * hands when a higher one tells of it later, and when the one that has it lets go; both bill without a gap. */

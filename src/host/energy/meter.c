@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/energy/meter.h"
 
-#include "common/clock.h"
 #include "common/error.h"
 #include "common/rest.h"
 #include "common/units.h"

@@ -3,7 +3,7 @@
 
 #include "common/poll.h"
 
-/* A directory in which each QEMU has its NAME.pid (host/pidfile.h), by inotify(7). It may be made later; until then its
+/* A directory in which each QEMU has its NAME.pid (host/qemu/pidfile.h), by inotify(7). It may be made later; until then its
  * parent is watched. */
 typedef struct VjPidfileWatch VjPidfileWatch;
 
