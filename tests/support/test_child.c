@@ -38,6 +38,32 @@ test_child_stop (int pid, int socket)
   waitpid (pid, NULL, 0);
 }
 
+int
+test_child_execute (guint uid, const char *program, const char *const *arguments)
+{
+  int ready[2];
+  char byte;
+
+  if (pipe (ready) < 0)
+    return -1;
+  const int pid = fork ();
+
+  if (pid == 0)
+    {
+      dup2 (ready[1], STDOUT_FILENO);
+      close (ready[0]);
+      close (ready[1]);
+      if (uid == 0 || setresuid (uid, uid, uid) == 0)
+        execv (program, (char **)arguments);
+      _exit (127);
+    }
+  close (ready[1]);
+  const gboolean is_ready = read (ready[0], &byte, 1) == 1;
+
+  close (ready[0]);
+  return is_ready ? pid : -1;
+}
+
 gboolean
 test_child_signal (int socket)
 {

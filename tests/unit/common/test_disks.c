@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -140,6 +139,14 @@ disks_come_and_go (void **state)
   tempdir_write (fixture->roots.procfs, "diskstats", diskstats);
   assert_true (vj_disks_read (disks, fixture->disks, NULL));
   assert_int_equal (fixture->disks->len, 4);
+
+  /* of the many that have gone nothing is remembered */
+  make_disk (fixture, "loop7", TRUE, NULL, "0\n");
+  tempdir_write (fixture->roots.procfs, "diskstats", ROW ("7", "7", "loop7", "1"));
+  assert_true (vj_disks_read (disks, fixture->disks, NULL));
+  assert_disks (fixture->disks, "7:7=1024");
+  tempdir_write (fixture->roots.procfs, "diskstats", diskstats);
+  assert_true (vj_disks_read (disks, fixture->disks, NULL));
 
   tempdir_write (fixture->roots.procfs, "diskstats", "8 0\n");
   assert_false (vj_disks_read (disks, fixture->disks, &error));

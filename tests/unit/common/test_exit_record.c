@@ -118,6 +118,20 @@ reads_the_last_of_several (void **state)
   assert_int_equal (record.group_cpu_ns, 150101464);
 }
 
+/* An attribute of attributes may say that it is one. */
+static void
+reads_what_is_marked_as_nested (void **state)
+{
+  const struct taskstats stats = thread_stats ();
+  g_autoptr (GByteArray) message = begin_message (TASKSTATS_CMD_NEW);
+  VjExitRecord record;
+
+  put_stats (message, TASKSTATS_TYPE_AGGR_PID | NLA_F_NESTED, TASKSTATS_TYPE_PID, 4711, &stats);
+  end_message (message);
+  assert_true (vj_exit_record_parse (message->data, message->len, &record));
+  assert_int_equal (record.cpu_ns, 50001442);
+}
+
 static void
 assert_refused (const guint8 *message, gsize length)
 {
@@ -195,9 +209,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (reads_a_thread),         cmocka_unit_test (reads_the_last_of_several),
-    cmocka_unit_test (refuses_older_forms),    cmocka_unit_test (refuses_every_part),
-    cmocka_unit_test (refuses_other_messages), cmocka_unit_test (reads_a_family),
+    cmocka_unit_test (reads_a_thread),
+    cmocka_unit_test (reads_the_last_of_several),
+    cmocka_unit_test (reads_what_is_marked_as_nested),
+    cmocka_unit_test (refuses_older_forms),
+    cmocka_unit_test (refuses_every_part),
+    cmocka_unit_test (refuses_other_messages),
+    cmocka_unit_test (reads_a_family),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

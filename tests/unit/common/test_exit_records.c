@@ -104,6 +104,17 @@ process_ns (int pid)
   return clock_ns (clock);
 }
 
+/* A child that is followed, when it has done body. Its pid. */
+static int
+start_followed (VjExitRecords *records, TestChildBody body, guint milliseconds, int *ret_socket)
+{
+  const int pid = test_child_start (body, GUINT_TO_POINTER (milliseconds), ret_socket);
+
+  assert_true (test_child_await (*ret_socket));
+  vj_exit_records_follow (records, pid);
+  return pid;
+}
+
 /* What the record says of a child that did body, and what its CPU clock said just before it was killed. */
 static void
 compare (TestChildBody body, guint milliseconds)
@@ -152,10 +163,8 @@ counts_threads_from_before (void **state)
   g_autoptr (VjExitRecords) records = open_records ();
   guint64 cpu_ns = 0;
   int socket = -1;
-  const int pid = test_child_start (use_in_threads_that_exit, GUINT_TO_POINTER (30), &socket);
+  const int pid = start_followed (records, use_in_threads_that_exit, 30, &socket);
 
-  assert_true (test_child_await (socket));
-  vj_exit_records_follow (records, pid);
   test_child_stop (pid, socket);
   assert_true (vj_exit_records_get (records, pid, &cpu_ns));
   assert_true (cpu_ns >= THREADS * 30 * MS);
@@ -213,10 +222,8 @@ is_not_moved_by_a_storm (void **state)
   g_autoptr (VjExitRecords) records = open_records ();
   guint64 cpu_ns = 0;
   int socket = -1;
-  const int pid = test_child_start (use_some, GUINT_TO_POINTER (5), &socket);
+  const int pid = start_followed (records, use_some, 5, &socket);
 
-  assert_true (test_child_await (socket));
-  vj_exit_records_follow (records, pid);
   storm (10000);
 
   const guint64 before_ns = clock_ns (CLOCK_THREAD_CPUTIME_ID);
@@ -231,21 +238,33 @@ is_not_moved_by_a_storm (void **state)
   assert_int_equal (vj_exit_records_lost (records), 0);
 }
 
-/* More than a filter holds: nobody that is followed may be forgotten. */
+/* No pids: they cannot turn up. From now on the last record of every process passes. */
+static void
+follow_more_than_a_filter_holds (VjExitRecords *records)
+{
+  for (int i = 0; i < 2100; i++)
+    vj_exit_records_follow (records, G_MAXINT - i);
+  vj_exit_records_tick (records);
+}
+
+static void
+storm_until_some_are_lost (const VjExitRecords *records)
+{
+  for (guint i = 0; i < 100 && vj_exit_records_lost (records) == 0; i++)
+    storm (500);
+  assert_true (vj_exit_records_lost (records) > 0);
+}
+
+/* Nobody that is followed may be forgotten. */
 static void
 follows_very_many (void **state)
 {
   g_autoptr (VjExitRecords) records = open_records ();
   guint64 cpu_ns = 0;
   int socket = -1;
-  const int pid = test_child_start (use_some, GUINT_TO_POINTER (5), &socket);
+  const int pid = start_followed (records, use_some, 5, &socket);
 
-  assert_true (test_child_await (socket));
-  vj_exit_records_follow (records, pid);
-  /* No pids: they cannot turn up. */
-  for (int i = 0; i < 2100; i++)
-    vj_exit_records_follow (records, G_MAXINT - i);
-  vj_exit_records_tick (records);
+  follow_more_than_a_filter_holds (records);
   storm (20);
   test_child_stop (pid, socket);
   vj_exit_records_tick (records);
@@ -260,18 +279,29 @@ counts_what_is_lost (void **state)
 {
   g_autoptr (VjExitRecords) records = open_records ();
 
-  for (int i = 0; i < 2100; i++)
-    vj_exit_records_follow (records, G_MAXINT - i);
-  vj_exit_records_tick (records);
-  for (guint i = 0; i < 100 && vj_exit_records_lost (records) == 0; i++)
-    storm (500);
-  assert_true (vj_exit_records_lost (records) > 0);
+  follow_more_than_a_filter_holds (records);
+  storm_until_some_are_lost (records);
 
   const guint64 before_ns = clock_ns (CLOCK_THREAD_CPUTIME_ID);
 
   vj_exit_records_tick (records);
   print_message ("a tick with all its budget takes %" G_GUINT64_FORMAT " ns\n",
                  clock_ns (CLOCK_THREAD_CPUTIME_ID) - before_ns);
+}
+
+static void
+finds_what_came_before_others_were_lost (void **state)
+{
+  g_autoptr (VjExitRecords) records = open_records ();
+  guint64 cpu_ns = 0;
+  int socket = -1;
+  const int pid = start_followed (records, use_some, 5, &socket);
+
+  follow_more_than_a_filter_holds (records);
+  test_child_stop (pid, socket);
+  storm_until_some_are_lost (records);
+  assert_true (vj_exit_records_get (records, pid, &cpu_ns));
+  assert_true (cpu_ns >= 5 * MS);
 }
 
 /* What a listener of the same address asked for, and the kernel has not forgotten yet, is no answer. */
@@ -325,6 +355,7 @@ main (void)
     cmocka_unit_test (is_not_moved_by_a_storm),
     cmocka_unit_test (follows_very_many),
     cmocka_unit_test (counts_what_is_lost),
+    cmocka_unit_test (finds_what_came_before_others_were_lost),
     cmocka_unit_test (opens_again_while_others_exit),
     cmocka_unit_test (says_why_it_cannot_open),
   };

@@ -125,13 +125,15 @@ what_comes_again_goes_on (void **state)
   update (machine, 0, 0);
   make_group (machine, "/a.slice/a.service");
   use (machine, "/a.slice/a.service", 500, 100);
-  use (machine, "/a.slice", 500, 100);
+  use (machine, "/a.slice", 800, 100);
   update (machine, 1000000, 0);
   g_autoptr (VjAttributorSnapshot) after = checked_snapshot (machine);
   const VjGroupSnapshot *service = group_of (after, "/a.slice/a.service");
   assert_false (service->terminated);
   assert_int_equal (service->cpu_ns, 2500000);
   assert_true (service->energy_uj[0] > given_uj);
+  assert_true (group_of (after, "/a.slice")->own_uj[0]
+               > 0); /* what the service used before is not taken off twice */
   assert_true (group_of (after, "/a.slice/a.service/part")->terminated);
   assert_int_equal (after->groups->len, 3);
   update (machine, 1000000, 0); /* nobody used anything */
@@ -183,6 +185,35 @@ what_comes_again_for_somebody_else_has_no_name (void **state)
   assert_false (group_of (after, "/docker/" ID)->terminated);
   assert_true (group_of (after, "/docker/" ID)->class.delegated);
   assert_null (group_of (after, "/docker/" ID)->name);
+}
+
+/* Whoever may make groups may give them a pod's UID: neither while they are shown nor afterwards is what they used its owner's. */
+static void
+who_borrows_a_pods_uid_adds_nothing_to_its_owner (void **state)
+{
+  static const char borrowed[] = "/user.slice" POD;
+  Machine *machine = *state;
+  machine->options.workloads.keep_us = 0;
+  make_group (machine, POD);
+  make_group (machine, borrowed);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  vj_names_put_pod (machine->names, VJ_NAMES_API, "6f2c3c1e-5b1a-4e0f-9c55-0a1b2c3d4e5f",
+                    &(VjPodName){ .namespace_ = "shop", .workload_kind = "Deployment", .workload = "web" });
+  update (machine, 0, 0);
+  use (machine, POD, 1000, 0);
+  use (machine, borrowed, 1000, 0);
+  update (machine, 5000000, 0);
+  remove_group (machine, borrowed);
+  update (machine, 0, 0);
+  update (machine, 0, 0);
+  g_autoptr (VjAttributorSnapshot) snapshot = checked_snapshot (machine);
+  assert_null (find (snapshot, borrowed));
+  assert_true (group_of (snapshot, "/user.slice/kubepods/burstable")->folded_uj[0] > 0);
+  assert_int_equal (snapshot->owners->len, 1);
+  assert_int_equal (((VjOwnerSnapshot *)g_ptr_array_index (snapshot->owners, 0))->energy_uj[0],
+                    group_of (snapshot, POD)->energy_uj[0]);
 }
 
 static void
@@ -403,6 +434,8 @@ what_ended_is_bounded_without_a_tree_too (void **state)
   g_autoptr (VjAttributorSnapshot) present = checked_snapshot (machine);
   assert_in_range (present->groups->len, 1, 1 + 5);
   assert_int_equal (g_array_index (present->zones, VjZoneView, 0).measured_uj, 2000000);
+  /* what those used that were folded before anything was billed is not known */
+  assert_int_equal (g_array_index (present->zones, VjZoneView, 0).gap_uj, 1000000);
 }
 
 /* Its file is there and says nothing. */
@@ -636,6 +669,7 @@ main (void)
     machine_test (what_comes_again_goes_on),
     machine_test (what_comes_again_for_somebody_else_has_no_name),
     machine_test (names_come_late),
+    machine_test (who_borrows_a_pods_uid_adds_nothing_to_its_owner),
     machine_test (waits_for_the_tree_and_survives_its_absence),
     machine_test (a_new_zone_joins),
     machine_test (a_new_zone_joins_while_others_cannot_be_read),

@@ -179,14 +179,15 @@ first_child_of (const VjCgroup *group)
 
 /* As one does who hands a part of the hierarchy to another user, directly below the root too. */
 static void
-assert_names_apply (const char *root, const char *given, mode_t mode, uid_t owner, gboolean expected)
+assert_names_apply (const char *root, const char *given, mode_t mode, uid_t owner, gid_t owners,
+                    gboolean expected)
 {
   Seen seen = { 0 };
   g_autofree char *path = g_build_filename (root, given, NULL);
   tempdir_mkdir (root, "given.slice/inner.slice/innermost.slice");
   assert_int_equal (chmod (path, mode), 0);
-  if (owner != getuid ())
-    assert_int_equal (chown (path, owner, (gid_t)owner), 0);
+  if (owner != getuid () || owners != getgid ())
+    assert_int_equal (chown (path, owner, owners), 0);
   VjCgroupTree *tree = open_tree (root, 100, &seen);
   tempdir_mkdir (root, "given.slice/inner.slice/innermost.slice/new");
   vj_cgroup_tree_refresh (tree);
@@ -206,14 +207,17 @@ names_do_not_apply_in_what_was_given_away (void **state)
 {
   const char *root = *state;
   uid_t self = getuid ();
-  assert_names_apply (root, "given.slice", 0755, self, TRUE);
-  assert_names_apply (root, "given.slice", 0775, self, TRUE); /* its group is the root's */
-  assert_names_apply (root, "given.slice", 0757, self, FALSE);
-  assert_names_apply (root, "given.slice/inner.slice", 0777, self, FALSE);
+  gid_t ours = getgid ();
+  assert_names_apply (root, "given.slice", 0755, self, ours, TRUE);
+  assert_names_apply (root, "given.slice", 0775, self, ours, TRUE); /* its group is the root's */
+  assert_names_apply (root, "given.slice", 0757, self, ours, FALSE);
+  assert_names_apply (root, "given.slice/inner.slice", 0777, self, ours, FALSE);
   if (self != 0)
     return; /* only root can give */
-  assert_names_apply (root, "given.slice", 0755, 1234, FALSE);
-  assert_names_apply (root, "given.slice/inner.slice", 0700, 1234, FALSE);
+  assert_names_apply (root, "given.slice", 0755, 1234, 1234, FALSE);
+  assert_names_apply (root, "given.slice/inner.slice", 0700, 1234, 1234, FALSE);
+  assert_names_apply (root, "given.slice", 0775, self, 1234, FALSE);
+  assert_names_apply (root, "given.slice", 0755, self, 1234, TRUE);
 }
 
 static void

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -126,6 +125,25 @@ looks_again_for_what_is_not_there_yet (void **state)
   assert_string_equal (vj_names_container (names, ID)->name, "app");
 }
 
+/* Whoever may start containers may start many: one too many stays unknown. */
+static void
+no_more_wait_than_allowed (void **state)
+{
+  VjCgroupClass class = container_in (UID);
+  g_autoptr (VjNames) names = vj_names_new ();
+  g_autoptr (VjNamesRuntime) runtime = vj_names_runtime_new (*state, names);
+  tempdir_write (*state, CRI_PATH, CRI);
+  for (guint i = 0; i < VJ_NAMES_RUNTIME_WAITING; i++)
+    {
+      g_snprintf (class.id, sizeof class.id, "%064x", i);
+      vj_names_runtime_appeared (runtime, &class);
+    }
+  class = container_in (UID);
+  vj_names_runtime_appeared (runtime, &class);
+  settle ();
+  assert_null (vj_names_container (names, ID));
+}
+
 static void
 looks_for_containers_of_this_machine_only (void **state)
 {
@@ -150,6 +168,7 @@ main (void)
     tempdir_unit_test (names_the_pod_that_the_group_is_in),
     tempdir_unit_test (does_not_believe_what_the_group_contradicts),
     tempdir_unit_test (looks_again_for_what_is_not_there_yet),
+    tempdir_unit_test (no_more_wait_than_allowed),
     tempdir_unit_test (looks_for_containers_of_this_machine_only),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -184,6 +183,23 @@ it_is_given_no_more_than_its_group_has (void **state)
 }
 
 static void
+two_of_them_are_given_no_more_together (void **state)
+{
+  Fixture *fixture = *state;
+  int socket = -1;
+  int pid = test_child_start (burn_when_told, NULL, &socket);
+  g_array_append_val (fixture->pids, pid);
+  take (fixture);
+  let_burn (fixture->socket);
+  let_burn (socket);
+  exit_child (fixture);
+  test_child_stop (pid, socket);
+  take (fixture);
+  assert_int_equal (fixture->ended->len, 2);
+  assert_int_equal (vj_processes_complete (fixture->processes, fixture->ended, BURN_NS / 2), BURN_NS / 2);
+}
+
+static void
 a_group_ends_with_its_processes (void **state)
 {
   Fixture *fixture = *state;
@@ -350,6 +366,27 @@ what_a_group_used_last_is_its_parents (void **state)
   assert_true (only_process (group)->cpu_ns < BURN_NS / 2);
 }
 
+/* It is still shown when its group, one of too many, no longer is. */
+static void
+what_it_was_given_outlives_its_group (void **state)
+{
+  Machine *machine = *state;
+  machine->options.workloads.max_ended = 1;
+  run_process (machine, 100000);
+  make_group (machine, "/b.service");
+  update (machine, 50000000, 0);
+  g_autoptr (VjAttributorSnapshot) shown = checked_snapshot (machine);
+  assert_true (only_process (group_of (shown, SERVICE))->terminated);
+  remove_group (machine, SERVICE);
+  update (machine, 0, 0);
+  remove_group (machine, "/b.service");
+  update (machine, 0, 0);
+  g_autoptr (VjAttributorSnapshot) folded = checked_snapshot (machine);
+  assert_null (find (folded, SERVICE));
+  assert_int_equal (g_array_index (folded->zones, VjZoneView, 0).folded_uj,
+                    group_of (shown, SERVICE)->energy_uj[0]);
+}
+
 #define with_records(f)      cmocka_unit_test_setup_teardown (f, setup_with, teardown_both)
 #define without_records(f)   cmocka_unit_test_setup_teardown (f, setup_without, teardown_both)
 #define in_the_attributor(f) cmocka_unit_test_setup_teardown (f, setup, teardown)
@@ -360,6 +397,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     with_records (what_it_used_last_is_its_own),
     with_records (it_is_given_no_more_than_its_group_has),
+    with_records (two_of_them_are_given_no_more_together),
     with_records (a_group_ends_with_its_processes),
     with_records (one_that_moves_is_told_of_where_it_ends),
     with_records (a_reused_pid_is_followed_anew),
@@ -368,6 +406,7 @@ main (void)
     in_the_attributor (it_is_never_given_more_than_its_group),
     in_the_attributor (no_more_of_them_are_shown_than_allowed),
     in_the_attributor (what_a_group_used_last_is_its_parents),
+    in_the_attributor (what_it_was_given_outlives_its_group),
   };
   g_autoptr (GError) error = NULL;
   VjExitRecords *exits = vj_exit_records_open (&error);

@@ -182,6 +182,24 @@ one_that_moves_is_another (void **state)
   end_child (pid);
 }
 
+/* As if the pid had meant another process before, and its clock less: the start time tells, when it is next looked at. */
+static void
+a_pid_that_means_another_is_found_out (void **state)
+{
+  Fixture *fixture = *state;
+  int pid = start_child ("another");
+  g_array_append_val (fixture->pids, pid);
+  take_some (fixture);
+  VjThreadGroup *before = member (fixture, 0);
+  before->start_us--;
+  for (guint i = 0; i < 16; i++)
+    take (fixture, &fixture->group, 0);
+  assert_int_equal (fixture->members->len, 1);
+  assert_ptr_not_equal (member (fixture, 0), before);
+  assert_int_equal (fixture->ended->len, 1);
+  end_child (pid);
+}
+
 /* hidepid: the process is there, its directory is not. */
 static void
 one_that_may_not_be_seen_is_no_member (void **state)
@@ -333,10 +351,15 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    process_test (counts_from_birth_or_from_now),       process_test (one_that_ended_is_handed_over),
-    process_test (one_that_moves_is_another),           process_test (one_that_may_not_be_seen_is_no_member),
-    process_test (io_is_counted_where_it_is_asked_for), process_test (a_pid_twice_in_the_list_counts_once),
-    process_test (a_reused_pid_is_another_process),     process_test (one_without_its_leader_goes_on),
+    process_test (counts_from_birth_or_from_now),
+    process_test (one_that_ended_is_handed_over),
+    process_test (one_that_moves_is_another),
+    process_test (a_pid_that_means_another_is_found_out),
+    process_test (one_that_may_not_be_seen_is_no_member),
+    process_test (io_is_counted_where_it_is_asked_for),
+    process_test (a_pid_twice_in_the_list_counts_once),
+    process_test (a_reused_pid_is_another_process),
+    process_test (one_without_its_leader_goes_on),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -71,6 +71,31 @@ storage_goes_by_what_was_moved (void **state)
   assert_int_equal (g_array_index (snapshot->zones, VjZoneView, STORAGE).kernel_uj, 5000000);
 }
 
+/* A service that is restarted: what it moved before is not taken twice off what its slice moved. */
+static void
+what_comes_again_takes_nothing_from_its_parent (void **state)
+{
+  Machine *machine = *state;
+  add_storage (machine);
+  make_group (machine, "/a.slice/a.service");
+  make_group (machine, "/a.slice");
+  move (machine, "/a.slice/a.service", 0);
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update_storage (machine, 0, 0);
+  move (machine, "/a.slice/a.service", 2 * MIB);
+  update_storage (machine, 4 * MIB, 4000000);
+  remove_group (machine, "/a.slice/a.service");
+  update_storage (machine, 0, 0);
+  make_group (machine, "/a.slice/a.service");
+  move (machine, "/a.slice/a.service", MIB);
+  move (machine, "/a.slice", MIB);
+  update_storage (machine, 4 * MIB, 4000000);
+  assert_int_equal (own_storage_uj (machine, "/a.slice/a.service"), 3000000);
+  assert_int_equal (own_storage_uj (machine, "/a.slice"), 1000000);
+}
+
 /* This process, as files tell of it, in a group that does (not) count itself. */
 static void
 say_moved (const Machine *machine, const char *group, guint64 bytes)
@@ -143,6 +168,25 @@ processes_are_billed_no_more_than_their_group_moved (void **state)
   check_process (machine, "/a.service", 5000000, 3000000);
 }
 
+/* What was moved before the first reading that succeeds is nobody's, whenever that is. */
+static void
+a_first_reading_that_comes_late_bills_no_past (void **state)
+{
+  Machine *machine = *state;
+  add_storage (machine);
+  make_group (machine, "/a.service");
+  write_tree (machine);
+  write_generation (machine);
+  start (machine);
+  update_storage (machine, 0, 0);
+  move (machine, "/a.service", 100 * MIB);
+  update_storage (machine, 8 * MIB, 8000000);
+  assert_int_equal (own_storage_uj (machine, "/a.service"), 0);
+  move (machine, "/a.service", 2 * MIB);
+  update_storage (machine, 8 * MIB, 8000000);
+  assert_int_equal (own_storage_uj (machine, "/a.service"), 2000000);
+}
+
 /* What cannot be read is nobody's, in that zone alone. */
 static void
 disks_that_cannot_be_read_make_a_gap (void **state)
@@ -177,8 +221,10 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     machine_test (storage_goes_by_what_was_moved),
+    machine_test (what_comes_again_takes_nothing_from_its_parent),
     machine_test (processes_tell_where_their_group_does_not_count),
     machine_test (processes_are_billed_no_more_than_their_group_moved),
+    machine_test (a_first_reading_that_comes_late_bills_no_past),
     machine_test (disks_that_cannot_be_read_make_a_gap),
   };
   return cmocka_run_group_tests_name ("workload_io", tests, NULL, NULL);

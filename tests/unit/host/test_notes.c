@@ -186,6 +186,25 @@ a_full_directory_stays_untold (void **state)
   told_free (told);
 }
 
+/* More than one look takes, and none of them goes. */
+static void
+full_directories_hold_nobody_up (void **state)
+{
+  for (guint i = 0; i < 1100; i++)
+    {
+      g_autofree char *name = g_strdup_printf (VJ_NOTES_DIRECTORY "/libvirt.%u/x", i);
+
+      tempdir_write (*state, name, "");
+    }
+
+  Told *told = told_new (*state);
+
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  assert_int_equal (told->calls, 0);
+  told_free (told);
+}
+
 /* Which no hook of ours leaves. A look takes 1024 entries, and tells once. */
 static void
 a_flood_is_told_in_few_words (void **state)
@@ -310,6 +329,7 @@ main (void)
     tempdir_unit_test (ignores_other_names),
     tempdir_unit_test (odd_things_do_no_harm),
     tempdir_unit_test (a_full_directory_stays_untold),
+    tempdir_unit_test (full_directories_hold_nobody_up),
     tempdir_unit_test (a_flood_is_told_in_few_words),
     tempdir_unit_test (a_queue_that_overflows_loses_nothing),
     tempdir_unit_test (makes_a_removed_directory_anew),

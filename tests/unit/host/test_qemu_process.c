@@ -5,7 +5,9 @@
 #include "host/qemu/qemu_watch.h"
 
 #include "tempdir.h"
+#include "test_child.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -33,23 +35,9 @@ start (guint uid, const char *program, const char *options)
   const char *const arguments[] = {
     "qemu", "-chardev", chardev, "-device", "virtserialport,chardev=c,name=org.virtjoule.energy.0", NULL
   };
-  int ready[2];
-  char byte;
+  const int pid = test_child_execute (uid, program, arguments);
 
-  assert_int_equal (pipe (ready), 0);
-  const int pid = fork ();
-  if (pid == 0)
-    {
-      dup2 (ready[1], STDOUT_FILENO);
-      close (ready[0]);
-      close (ready[1]);
-      if (setresuid (uid, uid, uid) == 0)
-        execv (program, (char **)arguments);
-      _exit (127);
-    }
-  close (ready[1]);
-  assert_int_equal (read (ready[0], &byte, 1), 1);
-  close (ready[0]);
+  assert_true (pid > 0);
   return pid;
 }
 
@@ -149,6 +137,37 @@ sockets_of_anybody (void **state)
     }
 }
 
+/* A stranger still, as far as the way to a socket is concerned. */
+static void
+socket_of_one_who_has_become_root (void **state)
+{
+  g_autofree char *program = install (*state);
+  const char *const executables[] = { program, NULL };
+  const VjQemuRules rules = {
+    .procfs = "/proc", .plain = TRUE, .guest_socket = SOCKET, .executables = executables
+  };
+  const char *const arguments[] = { "setpriv",
+                                    "--ruid=12345",
+                                    program,
+                                    "-chardev",
+                                    "socket,id=c,path=/x/y,server=on,wait=off",
+                                    "-device",
+                                    "virtserialport,chardev=c,name=org.virtjoule.energy.0",
+                                    NULL };
+  g_autoptr (VjQemuProcess) qemu = NULL;
+
+  if (getuid () != 0)
+    skip ();
+  const int pid = test_child_execute (0, "/usr/bin/setpriv", arguments);
+
+  assert_true (pid > 0);
+  assert_int_equal (vj_qemu_process_open (&rules, pid, &qemu), VJ_QEMU_YES);
+  assert_true (qemu->argv.channel_listens);
+  assert_null (qemu->argv.channel_path);
+  kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+}
+
 /* Whether a whole look lists the processes; notifications are of the directory of processes. */
 static gboolean
 lists_processes (const VjQemuRules *rules, int notifications)
@@ -175,7 +194,45 @@ looks_that_list_all_processes (void **state)
   close (notifications);
 }
 
-/* --- one that begins --- */
+static void
+collect (gpointer data, gpointer user_data)
+{
+  VjQemuProcess *qemu = data;
+
+  g_array_append_val (user_data, qemu->process->pid);
+  vj_qemu_process_free (qemu);
+}
+
+/* The older one has the better right to a UUID. */
+static void
+looks_tell_of_the_older_one_first (void **state)
+{
+  g_autofree char *program = install (*state);
+  const char *const executables[] = { program, NULL };
+  const VjQemuRules rules = {
+    .procfs = "/proc", .plain = TRUE, .guest_socket = SOCKET, .executables = executables
+  };
+  g_autoptr (VjQemuScan) scan = vj_qemu_scan_new (&rules);
+  g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (int));
+  int pids[8];
+
+  for (gsize i = 0; i < G_N_ELEMENTS (pids); i++)
+    {
+      pids[i] = start (getuid (), program, "path=/x");
+      g_hash_table_add (scan->pids, GINT_TO_POINTER (pids[i]));
+    }
+  vj_qemu_scan_run (scan);
+  assert_true (vj_qemu_scan_hand_over (scan, collect, found));
+  assert_int_equal (found->len, G_N_ELEMENTS (pids));
+  assert_memory_equal (found->data, pids, sizeof pids);
+  for (gsize i = 0; i < G_N_ELEMENTS (pids); i++)
+    {
+      kill (pids[i], SIGKILL);
+      waitpid (pids[i], NULL, 0);
+    }
+}
+
+/* --- one that begins, one that ends --- */
 
 typedef struct
 {
@@ -259,14 +316,60 @@ arguments_that_come_later (void **state)
   waitpid (pid, NULL, 0);
 }
 
+/* Where the arguments of a process are, which it takes with it to its grave. */
+typedef struct
+{
+  int pid;
+  const char *arguments;
+} Dying;
+
+/* There is one who reads them by now. */
+static gpointer
+die (gpointer data)
+{
+  const Dying *dying = data;
+  const int fd = open (dying->arguments, O_WRONLY | O_CLOEXEC);
+
+  kill (dying->pid, SIGKILL);
+  waitpid (dying->pid, NULL, 0);
+  (void)!write (fd, "kvm", 4);
+  close (fd);
+  return NULL;
+}
+
+/* What has been read of it may be another's by now. */
+static void
+a_process_that_ends_meanwhile (void **state)
+{
+  g_autofree char *program = install (*state);
+  const char *const executables[] = { program, NULL };
+  const VjQemuRules rules = {
+    .procfs = *state, .plain = TRUE, .guest_socket = SOCKET, .executables = executables
+  };
+  const int pid = start (getuid (), program, "path=/x");
+  g_autofree char *arguments = g_strdup_printf ("%s/%d/cmdline", (const char *)*state, pid);
+  Dying dying = { pid, arguments };
+  VjQemuProcess *qemu = NULL;
+
+  write_entry (*state, pid, program, "", 0);
+  assert_int_equal (g_unlink (arguments), 0);
+  assert_int_equal (mkfifo (arguments, 0600), 0);
+
+  GThread *thread = g_thread_new ("die", die, &dying);
+
+  assert_int_equal (vj_qemu_process_open (&rules, pid, &qemu), VJ_QEMU_NO);
+  assert_null (qemu);
+  g_thread_join (thread);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    tempdir_unit_test (names_of_the_guest_socket),
-    tempdir_unit_test (sockets_of_anybody),
-    tempdir_unit_test (looks_that_list_all_processes),
-    tempdir_unit_test (arguments_that_come_later),
+    tempdir_unit_test (names_of_the_guest_socket),         tempdir_unit_test (sockets_of_anybody),
+    tempdir_unit_test (socket_of_one_who_has_become_root), tempdir_unit_test (looks_that_list_all_processes),
+    tempdir_unit_test (looks_tell_of_the_older_one_first), tempdir_unit_test (arguments_that_come_later),
+    tempdir_unit_test (a_process_that_ends_meanwhile),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "host/qemu/qemu_watch.h"
 
 #include "tempdir.h"
+#include "test_child.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -153,28 +154,13 @@ teardown (void **state)
   return tempdir_teardown (&root);
 }
 
-/* Runs program with any arguments; when it is ready, its pid. uid 0: ours. */
 static int
 start_as (Fixture *fixture, guint uid, const char *program, const char *const *arguments)
 {
-  int ready[2];
-  char byte;
+  const int pid = test_child_execute (uid, program, arguments);
 
-  assert_int_equal (pipe (ready), 0);
-  const int pid = fork ();
-  if (pid == 0)
-    {
-      dup2 (ready[1], STDOUT_FILENO);
-      close (ready[0]);
-      close (ready[1]);
-      if (uid == 0 || setresuid (uid, uid, uid) == 0)
-        execv (program, (char **)arguments);
-      _exit (127);
-    }
-  close (ready[1]);
+  assert_true (pid > 0);
   g_array_append_val (fixture->pids, pid);
-  assert_int_equal (read (ready[0], &byte, 1), 1);
-  close (ready[0]);
   return pid;
 }
 
@@ -385,6 +371,7 @@ configuration_names (void **state)
   expect_vm (fixture, "100", pid, "again");
   tempdir_remove (fixture->root, "pve");
   expect_no_other (fixture);
+  expect_no_other (fixture); /* it has been asked for since, and its name stays */
 
   g_autofree char *path = pid_file (fixture, "7");
   tempdir_write (fixture->root, "pve/qemu-server/7.conf", "smbios1: uuid=" UUID "\n");
@@ -466,9 +453,11 @@ strangers_are_not_seen (void **state)
   g_autofree char *path = pid_file (fixture, "2");
   start_as (fixture, STRANGER, fixture->qemu, ARGUMENTS ("-secret", "-id", "2", "-pidfile", path));
   start_as (fixture, STRANGER, fixture->qemu, ARGUMENTS ("-secret", "-uuid", UUID));
-  /* One who has become root. */
+  /* One who has become root, and root as one of them. */
   start_as (fixture, 0, "/usr/bin/setpriv",
             (const char *const[]){ "setpriv", "--ruid=12345", fixture->qemu, "-uuid", UUID, NULL });
+  start_as (fixture, 0, "/usr/bin/setpriv",
+            (const char *const[]){ "setpriv", "--euid=12345", fixture->qemu, "-uuid", UUID, NULL });
   expect_no_other (fixture);
 }
 
