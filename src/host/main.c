@@ -56,7 +56,7 @@ main (int argc, char **argv)
   mallopt (M_ARENA_MAX, 1); /* workers run seldom; an arena for each would hold what libvirt has used once */
   g_autoptr (VjConfig) config = vj_config_parse (argc, argv, &error);
   if (config != NULL && config->show_version)
-    return printf ("virtjouled %s\n", VJ_VERSION) > 0 ? VJ_EXIT_OK : VJ_EXIT_FAILED;
+    return printf ("virtjouled %s\n", VJ_VERSION) > 0 && fflush (stdout) == 0 ? VJ_EXIT_OK : VJ_EXIT_FAILED;
   if (config != NULL)
     exit_code = run (config, &error);
   if (error != NULL)

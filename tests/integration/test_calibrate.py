@@ -166,6 +166,13 @@ class Calibrating(unittest.TestCase):
         self.assertEqual((ended.returncode, ended.stdout), (2, ""))
         self.assertIn('"60" is not a duration', ended.stderr)
 
+    def test_what_could_not_be_stored_is_not_measured(self):
+        self.meter()
+        self.host.start()
+        os.rename(os.path.dirname(self.file), self.host.root + "/away")
+        self.refused("cannot be stored", "run this as root", options=("--duration", "60min"))
+        os.rename(self.host.root + "/away", os.path.dirname(self.file))
+
     def test_no_agent(self):
         self.refused("no agent answers")
 

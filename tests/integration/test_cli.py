@@ -148,6 +148,11 @@ class WithoutAgent(unittest.TestCase):
 
     def test_help_and_version(self):
         self.assertRegex(virtjoule("--version").stdout, rb"^virtjoule \d+\.\d+\.\d+\n$")
+        for name in ("virtjoule", "virtjouled", "virtjoule-reader", "virtjoule-attributor"):
+            program = os.path.join(os.path.dirname(PROGRAM), name)
+            with open("/dev/full", "wb") as full:
+                shown = subprocess.run([program, "--version"], stdout=full, stderr=subprocess.DEVNULL, timeout=60, check=False)
+            self.assertEqual(shown.returncode, 1, name)
         for arguments in (("--help",), ("list", "--help"), ("status", "--help"), ("calibrate", "--help"),
                           ("channel", "--help"), ("channel", "add", "--help"), ("domain", "set", "-h")):
             result = virtjoule(*arguments)

@@ -230,10 +230,8 @@ main (int argc, char **argv)
   if (!vj_attributor_command_line_parse (&line, argc, argv, &error))
     return fail (VJ_EXIT_USAGE, error);
   if (line.version)
-    {
-      puts ("virtjoule-attributor " VJ_VERSION);
-      return VJ_EXIT_OK;
-    }
+    return puts ("virtjoule-attributor " VJ_VERSION) != EOF && fflush (stdout) == 0 ? VJ_EXIT_OK
+                                                                                    : VJ_EXIT_FAILED;
   g_unix_signal_add (SIGTERM, quit, loop);
   g_unix_signal_add (SIGINT, quit, loop);
   gboolean done = run (&program, names, &error);

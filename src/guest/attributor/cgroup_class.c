@@ -145,7 +145,7 @@ classify_machine (const char *name, const char *prefix, const char *suffix, cons
   return TRUE;
 }
 
-/* Virtual machines of libvirt are scopes of machine.slice as well, and remain units. */
+/* libvirt's, machine-DRIVER\x2dID\x2dNAME.scope, are in machine.slice as well: its virtual machines remain units. */
 static gboolean
 classify_system_container (const VjCgroupClass *parent, const char *name, VjCgroupClass *ret)
 {
@@ -153,8 +153,9 @@ classify_system_container (const VjCgroupClass *parent, const char *name, VjCgro
       || classify_machine (name, "lxc.payload.", "", "lxc", ret))
     return TRUE;
   if (strcmp (parent->runtime, "nspawn") == 0 && parent->kind == VJ_CGROUP_SLICE
-      && !g_str_has_prefix (name, "machine-qemu"))
-    return classify_machine (name, "machine-", ".scope", "nspawn", ret);
+      && !g_str_has_prefix (name, "machine-qemu\\x2d"))
+    return classify_machine (name, "machine-", ".scope",
+                             g_str_has_prefix (name, "machine-lxc\\x2d") ? "lxc" : "nspawn", ret);
   return parent->kind == VJ_CGROUP_SLICE && strcmp (parent->runtime, "lxc") == 0
          && classify_machine (name, "", "", "lxc", ret);
 }

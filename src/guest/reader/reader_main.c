@@ -40,10 +40,7 @@ main (int argc, char **argv)
   if (!vj_reader_command_line_parse (&line, argc, argv, &error))
     return fail (VJ_EXIT_USAGE, error);
   if (line.version)
-    {
-      puts ("virtjoule-reader " VJ_VERSION);
-      return VJ_EXIT_OK;
-    }
+    return puts ("virtjoule-reader " VJ_VERSION) != EOF && fflush (stdout) == 0 ? VJ_EXIT_OK : VJ_EXIT_FAILED;
 
   g_autofree char *port = vj_port_find (&line.reader.port, &error);
   if (port == NULL && (line.no_wait || !vj_error_is_gone (error)))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/cli/cli.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,6 +68,18 @@ check_duration (Run *run, GError **error)
   return FALSE;
 }
 
+/* Before anybody waits for a result that could not be kept. */
+static gboolean
+check_state_dir (Run *run, GError **error)
+{
+  const char *state_dir = vj_cli_json_text (json_node_get_object (run->status), "state_dir");
+  if (access (state_dir, W_OK) == 0)
+    return TRUE;
+  g_set_error (error, VJ_ERROR, VJ_ERROR_DENIED, "the result cannot be stored in %s, run this as root: %s",
+               state_dir, g_strerror (errno));
+  return FALSE;
+}
+
 static void
 show_progress (Run *run)
 {
@@ -93,7 +106,7 @@ show_progress (Run *run)
 static gboolean
 measure (Run *run, GError **error)
 {
-  if (!take_status (run, error) || !check_duration (run, error))
+  if (!take_status (run, error) || !check_duration (run, error) || !check_state_dir (run, error))
     return FALSE;
   const guint64 pause_us = CLAMP (run->interval_us / 4, POLL_MIN_US, POLL_MAX_US);
   guint64 intervals = 0, moved_us = vj_clock_monotonic_us ();

@@ -276,9 +276,9 @@ static void
 report_listed (VjQemuWatch *watch)
 {
   g_autofree char *message = g_strdup_printf (
-      "following the QEMU processes of %s%s%s", watch->rules.rundir != NULL ? "Proxmox VE" : "",
+      "following the QEMU processes %s%s%s", watch->rules.rundir != NULL ? "of Proxmox VE" : "",
       watch->rules.rundir != NULL && watch->rules.plain ? " and " : "",
-      watch->rules.plain ? "no manager" : "");
+      watch->rules.plain ? "that no manager runs" : "");
 
   watch->listed = TRUE;
   if (!watch->told_unknown && !watch->told_held)

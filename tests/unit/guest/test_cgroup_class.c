@@ -103,6 +103,8 @@ static const Case cases[] = {
   { "/machine.slice/systemd-nspawn@deb\\x2d12.service", VJ_CGROUP_CONTAINER, "nspawn", "deb-12", "", "",
     FALSE },
   { "/machine.slice/machine-deb\\x2d12.scope", VJ_CGROUP_CONTAINER, "nspawn", "deb-12", "", "", FALSE },
+  { "/machine.slice/machine-qemus.scope", VJ_CGROUP_CONTAINER, "nspawn", "qemus", "", "", FALSE },
+  { "/machine.slice/machine-lxc\\x2d7\\x2da.scope", VJ_CGROUP_CONTAINER, "lxc", "lxc-7-a", "", "", FALSE },
   { "/machine.slice/machine-qemu\\x2d1\\x2da.scope", VJ_CGROUP_UNIT, "", "", "", "", FALSE },
   { "/qemu.slice/100.scope", VJ_CGROUP_UNIT, "", "", "", "", FALSE },
   /* names that only look like it */
