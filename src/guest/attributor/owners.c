@@ -7,12 +7,14 @@ typedef struct
 {
   guint n_zones;
   guint64 *energy_uj;
-  guint64 told_us; /* when a pod of it was last shown no more */
+  guint64 told_us;   /* when a pod of it was last shown no more */
+  gboolean is_there; /* in the last snapshot there was a pod of it */
 } Ended;
 
 struct VjOwners
 {
-  GHashTable *ended; /* "NAMESPACE\nKIND\nNAME" -> Ended */
+  GHashTable *ended; /* key, "NAMESPACE\nKIND\nNAME" -> Ended */
+  GHashTable *pods;  /* path of a pod's group in the last snapshot -> key */
   guint64 keep_us;
 };
 
@@ -30,6 +32,7 @@ vj_owners_new (guint64 keep_us)
   VjOwners *owners = g_new0 (VjOwners, 1);
   owners->keep_us = keep_us;
   owners->ended = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, ended_free);
+  owners->pods = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   return owners;
 }
 
@@ -39,6 +42,7 @@ vj_owners_free (VjOwners *owners)
   if (owners == NULL)
     return;
   g_hash_table_unref (owners->ended);
+  g_hash_table_unref (owners->pods);
   g_free (owners);
 }
 
@@ -49,37 +53,40 @@ key_of (const char *namespace_, const char *kind, const char *name)
   return g_strjoin ("\n", namespace_ != NULL ? namespace_ : "", kind, name, NULL);
 }
 
-/* The one that no pod of has ended for longest: a Job of long ago, whose series goes with it. */
+/* The one that no pod of has ended for longest, and rather one that no pod of is there: a Job of long ago, whose series goes
+ * with it. */
 static void
 drop_oldest (VjOwners *owners)
 {
   GHashTableIter iter;
   gpointer key;
   gpointer value;
-  gpointer oldest = NULL;
-  guint64 told_us = G_MAXUINT64;
+  gpointer oldest_key = NULL;
+  const Ended *oldest = NULL;
   g_hash_table_iter_init (&iter, owners->ended);
   while (g_hash_table_iter_next (&iter, &key, &value))
-    if (((const Ended *)value)->told_us < told_us)
-      {
-        told_us = ((const Ended *)value)->told_us;
-        oldest = key;
-      }
-  g_hash_table_remove (owners->ended, oldest);
+    {
+      const Ended *ended = value;
+      if (oldest == NULL || ended->is_there < oldest->is_there
+          || (ended->is_there == oldest->is_there && ended->told_us < oldest->told_us))
+        {
+          oldest = ended;
+          oldest_key = key;
+        }
+    }
+  g_hash_table_remove (owners->ended, oldest_key);
 }
 
-void
-vj_owners_pod_folded (VjOwners *owners, const char *namespace_, const char *kind, const char *name,
-                      const guint64 *energy_uj, guint n_zones, guint64 now_us)
+static void
+add_to (VjOwners *owners, const char *key, const guint64 *energy_uj, guint n_zones, guint64 now_us)
 {
-  g_autofree char *key = key_of (namespace_, kind, name);
   Ended *ended = g_hash_table_lookup (owners->ended, key);
   if (ended == NULL)
     {
       if (g_hash_table_size (owners->ended) >= VJ_OWNERS_MAX)
         drop_oldest (owners);
       ended = g_new0 (Ended, 1);
-      g_hash_table_insert (owners->ended, g_steal_pointer (&key), ended);
+      g_hash_table_insert (owners->ended, g_strdup (key), ended);
     }
   ended->told_us = now_us;
   if (ended->n_zones < n_zones)
@@ -90,6 +97,14 @@ vj_owners_pod_folded (VjOwners *owners, const char *namespace_, const char *kind
     }
   for (guint i = 0; i < n_zones; i++)
     ended->energy_uj[i] += energy_uj[i];
+}
+
+void
+vj_owners_pod_folded (VjOwners *owners, const char *namespace_, const char *kind, const char *name,
+                      const guint64 *energy_uj, guint n_zones, guint64 now_us)
+{
+  g_autofree char *key = key_of (namespace_, kind, name);
+  add_to (owners, key, energy_uj, n_zones, now_us);
 }
 
 /* By key; made from what has ended the first time that it is asked for. */
@@ -120,9 +135,35 @@ compare_owners (gconstpointer a, gconstpointer b)
   return order != 0 ? order : strcmp (first->name, second->name);
 }
 
-static void
-add_pods (GHashTable *by_key, VjAttributorSnapshot *snapshot)
+static gboolean
+is_other_kind (const char *key, const char *other)
 {
+  g_auto (GStrv) parts = g_strsplit (key, "\n", 3);
+  g_auto (GStrv) other_parts = g_strsplit (other, "\n", 3);
+  return strcmp (parts[1], other_parts[1]) != 0;
+}
+
+/* A pod was its ReplicaSet's, or its Job's, as long as nobody told who owns that. What other pods of it were given that ended
+ * goes to the Deployment, or the CronJob, as well. */
+static void
+follow_late_answer (VjOwners *owners, const char *path, const char *key)
+{
+  const char *before = g_hash_table_lookup (owners->pods, path);
+  gpointer stolen_key = NULL;
+  gpointer value = NULL;
+  if (before == NULL || strcmp (before, key) == 0 || !is_other_kind (before, key)
+      || !g_hash_table_steal_extended (owners->ended, before, &stolen_key, &value))
+    return;
+  const Ended *ended = value;
+  add_to (owners, key, ended->energy_uj, ended->n_zones, ended->told_us);
+  g_free (stolen_key);
+  ended_free (value);
+}
+
+static void
+add_pods (VjOwners *owners, GHashTable *by_key, VjAttributorSnapshot *snapshot)
+{
+  GHashTable *pods = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   for (guint i = 0; i < snapshot->groups->len; i++)
     {
       const VjGroupSnapshot *group = g_ptr_array_index (snapshot->groups, i);
@@ -132,7 +173,11 @@ add_pods (GHashTable *by_key, VjAttributorSnapshot *snapshot)
       VjOwnerSnapshot *owner = owner_of (by_key, snapshot, key);
       for (guint zone = 0; zone < snapshot->zones->len; zone++)
         owner->energy_uj[zone] += group->energy_uj[zone];
+      follow_late_answer (owners, group->path, key);
+      g_hash_table_insert (pods, g_strdup (group->path), g_steal_pointer (&key));
     }
+  g_hash_table_unref (owners->pods);
+  owners->pods = pods;
 }
 
 /* What its pods were given that are shown no more. */
@@ -151,12 +196,13 @@ vj_owners_snapshot (VjOwners *owners, VjAttributorSnapshot *snapshot, guint64 no
   GHashTableIter iter;
   gpointer key;
   gpointer value;
-  add_pods (by_key, snapshot);
+  add_pods (owners, by_key, snapshot);
   g_hash_table_iter_init (&iter, owners->ended);
   while (g_hash_table_iter_next (&iter, &key, &value))
     {
-      const Ended *ended = value;
-      if (!g_hash_table_contains (by_key, key) && now_us > ended->told_us + owners->keep_us)
+      Ended *ended = value;
+      ended->is_there = g_hash_table_contains (by_key, key);
+      if (!ended->is_there && now_us > ended->told_us + owners->keep_us)
         g_hash_table_iter_remove (&iter);
       else
         add_ended (by_key, snapshot, key, ended);

@@ -16,15 +16,22 @@ snapshot_new (void)
 }
 
 static void
-add_pod (VjAttributorSnapshot *snapshot, const char *workload, guint64 uj)
+add_pod_of (VjAttributorSnapshot *snapshot, const char *kind, const char *workload, guint64 uj)
 {
   VjGroupSnapshot *pod = vj_group_snapshot_new (1);
   pod->class = (VjCgroupClass){ .kind = VJ_CGROUP_POD };
   pod->namespace_ = g_strdup ("shop");
-  pod->workload_kind = g_strdup ("Deployment");
+  pod->path = g_strdup_printf ("/kubepods/pod%u", snapshot->groups->len);
+  pod->workload_kind = g_strdup (kind);
   pod->workload = g_strdup (workload);
   pod->energy_uj[0] = uj;
   g_ptr_array_add (snapshot->groups, pod);
+}
+
+static void
+add_pod (VjAttributorSnapshot *snapshot, const char *workload, guint64 uj)
+{
+  add_pod_of (snapshot, "Deployment", workload, uj);
 }
 
 #define KEEP_US 1000000
@@ -93,6 +100,63 @@ beyond_the_limit_the_oldest_go (void **state)
   assert_true (energy_of (snapshot, "job-2") != NOT_THERE);
 }
 
+/* Nor when so many end while they are still shown. */
+static void
+what_has_pods_stays (void **state)
+{
+  g_autoptr (VjOwners) owners = vj_owners_new (KEEP_US);
+  g_autoptr (VjAttributorSnapshot) before = snapshot_new ();
+  g_autoptr (VjAttributorSnapshot) after = snapshot_new ();
+  fold (owners, "Deployment", "web", 7);
+  add_pod (before, "web", 10);
+  vj_owners_snapshot (owners, before, now_us);
+  for (guint i = 0; i < VJ_OWNERS_MAX; i++)
+    {
+      g_autofree char *job = g_strdup_printf ("job-%u", i);
+      fold (owners, "Job", job, 1);
+    }
+  add_pod (after, "web", 10);
+  vj_owners_snapshot (owners, after, now_us);
+  assert_int_equal (energy_of (after, "web"), 17);
+  assert_true (energy_of (after, "job-0") == NOT_THERE);
+}
+
+/* Whoever may read ReplicaSets only later: their series end, rather than fall, and the Deployment has it all. */
+static void
+a_late_answer_is_followed (void **state)
+{
+  g_autoptr (VjOwners) owners = vj_owners_new (KEEP_US);
+  g_autoptr (VjAttributorSnapshot) before = snapshot_new ();
+  g_autoptr (VjAttributorSnapshot) after = snapshot_new ();
+  fold (owners, "ReplicaSet", "web-abc", 5);
+  fold (owners, "Deployment", "web", 6);
+  add_pod_of (before, "ReplicaSet", "web-abc", 10);
+  add_pod_of (before, "ReplicaSet", "web-abc", 20);
+  vj_owners_snapshot (owners, before, now_us);
+  assert_int_equal (energy_of (before, "web-abc"), 35);
+  add_pod (after, "web", 11);
+  add_pod (after, "web", 21);
+  vj_owners_snapshot (owners, after, now_us);
+  assert_true (energy_of (after, "web-abc") == NOT_THERE);
+  assert_int_equal (energy_of (after, "web"), 43);
+}
+
+/* Pods that go from one owner to another of its kind leave there what others were given. */
+static void
+an_owner_keeps_what_it_had (void **state)
+{
+  g_autoptr (VjOwners) owners = vj_owners_new (KEEP_US);
+  g_autoptr (VjAttributorSnapshot) before = snapshot_new ();
+  g_autoptr (VjAttributorSnapshot) after = snapshot_new ();
+  fold (owners, "Deployment", "old", 5);
+  add_pod (before, "old", 10);
+  vj_owners_snapshot (owners, before, now_us);
+  add_pod (after, "new", 10);
+  vj_owners_snapshot (owners, after, now_us);
+  assert_int_equal (energy_of (after, "old"), 5);
+  assert_int_equal (energy_of (after, "new"), 10);
+}
+
 /* A workload that has nothing left here: its energy is in its pods' slices. */
 static void
 what_has_no_pods_is_forgotten_after_a_while (void **state)
@@ -118,6 +182,9 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (ended_pods_are_their_workloads),
     cmocka_unit_test (beyond_the_limit_the_oldest_go),
+    cmocka_unit_test (what_has_pods_stays),
+    cmocka_unit_test (a_late_answer_is_followed),
+    cmocka_unit_test (an_owner_keeps_what_it_had),
     cmocka_unit_test (what_has_no_pods_is_forgotten_after_a_while),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
