@@ -276,6 +276,17 @@ class Names(Case):
         self.assertEqual([labels[name] for name in ("container", "namespace", "pod", "label_app")],
                          ["", "kube-system", "etcd-node-1", "etcd"])
 
+    def test_nobody_can_name_a_static_pod_by_groups_of_his_own(self):
+        """Whoever may make groups may make one that has the hash, with another pod's container in it."""
+        self.machine.use(group_of(HASH, ETCD))
+        self.machine.use(f"user.slice/user-1000.slice/session-1.scope/{group_of(HASH, APP)}")
+        self.put_web()
+        self.start()
+        self.wait_named(WEB, "web-5d4f8-x")
+        names = [labels["pod"] for labels, _ in self.machine.series("virtjoule_pod_energy_joules_total")
+                 if labels["pod_uid"] == HASH]
+        self.assertEqual(set(names), {""})
+
     def test_a_static_pod_has_a_name_whatever_comes_first(self):
         self.fake.put(pod(SET, "kube-system", "etcd-node-1", [("etcd", ETCD)], owner_reference=owner("v1", "Node", NODE, "n-1")))
         self.put_web()

@@ -170,6 +170,9 @@ static void
 root_must_count_for_each_disk_that_moved (void **state)
 {
   const Fixture *fixture = *state;
+  g_autofree char *with_idle = g_strconcat (diskstats, " 8 32 sdc 0 0 0 0 0 0 0 0 0 0 0\n", NULL);
+  make_disk (fixture, "sdc", TRUE, NULL, "0\n");
+  tempdir_write (fixture->roots.procfs, "diskstats", with_idle);
   g_autoptr (VjDisks) disks = vj_disks_open (&fixture->roots, NULL);
   VjDiskBytes bytes[] = { { 8, 0, 1 }, { 8, 16, 1 }, { 259, 0, 1 }, { 104, 0, 0 } };
 

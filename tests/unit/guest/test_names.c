@@ -141,13 +141,19 @@ names_pods_by_the_links (void **state)
 static void
 does_not_believe_what_contradicts_itself (void **state)
 {
+  static const char *const others[] = { "bank_web-0_" UID, "shop_web-1_" UID };
   const char *root = *state;
-  g_autoptr (VjNames) names = vj_names_new ();
-  tempdir_mkdir (root, "containers");
-  make_link (root, "web-0_shop_app-" ID ".log", "/var/log/pods/bank_web-0_" UID "/app/0.log");
-  g_autoptr (VjNamesLogs) logs = vj_names_logs_new (root, names, NULL);
-  assert_non_null (logs);
-  assert_null (vj_names_container (names, ID)->pod_uid);
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_autoptr (VjNames) names = vj_names_new ();
+      g_autofree char *target = g_build_filename ("/var/log/pods", others[i], "app/0.log", NULL);
+      tempdir_mkdir (root, "containers");
+      make_link (root, "web-0_shop_app-" ID ".log", target);
+      g_autoptr (VjNamesLogs) logs = vj_names_logs_new (root, names, NULL);
+      assert_non_null (logs);
+      assert_null (vj_names_container (names, ID)->pod_uid);
+      tempdir_remove (root, "containers");
+    }
 }
 
 int

@@ -76,6 +76,11 @@ test_two_in_one_scope_are_read_by_their_processes (void **state)
       assert_string_equal (domain->usage, i < 3 ? "process" : "cgroup-v2");
       assert_true (domain->cpu_ns < VJ_NS_PER_S);
     }
+  tell (bed, "libvirt", UUID, &second); /* whose own clock is no beginning for the scope's */
+  tick (bed);
+  assert_int_equal (show (bed), 4);
+  for (guint i = 0; i < 4; i++)
+    assert_true (((const VjDomainSnapshot *)g_ptr_array_index (bed->shown, i))->cpu_ns < VJ_NS_PER_S);
   Qemu *all[] = { &first, &second, &third, &other };
   for (guint i = 0; i < 4; i++)
     qemu_stop (all[i]);
