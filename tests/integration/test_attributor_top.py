@@ -47,8 +47,10 @@ class Terminal:
         return "\n".join("".join(line).rstrip() for line in self.cells)
 
     def erase(self, row, first, last):
-        for column in range(first, last):
-            self.cells[row][column] = " "
+        """What is outside of the screen is of one that was larger, and on its way when that was resized."""
+        if row < self.rows:
+            for column in range(first, min(last, self.columns)):
+                self.cells[row][column] = " "
 
     def control(self, parameters, final):
         assert final in KNOWN, f"not for this terminal: {parameters}{final}"

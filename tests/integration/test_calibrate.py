@@ -90,7 +90,8 @@ class Calibrating(unittest.TestCase):
         for zone, watts in (("package-0", 40), ("package-0/core", 25)):
             found = zones[zone]
             self.assertAlmostEqual(found["static_watts"], watts, delta=watts * meter.error())
-            self.assertLess(found["error_watts"], found["sigma_watts"] + 1e-9)
+            if result["intervals"] > 6:  # of fewer, on a machine that is slow, Student's factor is above their root
+                self.assertLess(found["error_watts"], found["sigma_watts"] + 1e-9)
             wait_for(lambda zone=zone, found=found: self.static(zone) == ("calibrated", found["static_watts"]),
                      "the agent's notice of the file")
         self.assertGreaterEqual(result["elapsed_us"], 2000000)

@@ -25,6 +25,11 @@ class ComponentCase(unittest.TestCase):
         self.addCleanup(process.kill)
         return process
 
+    def start(self):
+        """Until all domains are known: an agent begins without those that libvirt is slow to tell of."""
+        self.host.start(uri=self.driver.uri)
+        wait_for(lambda: len(self.host.list()) == len(self.driver.domains), "the domains")
+
     def move(self, *zones, rounds=4):
         for _ in range(rounds):
             self.energy_uj += 1000003
@@ -64,7 +69,7 @@ class Memory(ComponentCase):
         self.driver.add("own", self.holder(192, shared=False))
         self.driver.add("memfd", self.holder(192, shared=True))
         self.driver.add("small", self.holder(1, shared=False))
-        self.host.start(uri=self.driver.uri)
+        self.start()
         self.move("intel-rapl:0", "intel-rapl:0:0", rounds=6)
         given = {name: domain["energy_uj"]["package-0/dram"] for name, domain in self.host.list().items()}
         self.assertGreater(given["small"], 0)
@@ -90,13 +95,15 @@ class Packages(ComponentCase):
         self.cpus = cpus
 
     def burner(self, cpu):
-        return self.spawn("taskset", "-c", str(cpu), "sh", "-c", "while :; do :; done")
+        process = self.spawn("taskset", "-c", str(cpu), "sh", "-c", "while :; do :; done")
+        wait_for(lambda: os.sched_getaffinity(process.pid) == {cpu}, "the process to be where it stays")
+        return process
 
     def test_each_package_goes_by_the_time_on_it(self):
         for number, cpu in enumerate(self.cpus):
             self.driver.add("on-%d" % number, self.burner(cpu))
-        self.host.start(uri=self.driver.uri)
-        wait_for(lambda: self.host.list()["on-0"]["cpu_ns"] > 0, "a first sample")
+        self.start()
+        wait_for(lambda: all(domain["cpu_ns"] > 0 for domain in self.host.list().values()), "first samples")
         self.move("intel-rapl:0", "intel-rapl:1", rounds=8)
         domains = self.host.list()
         for number in (0, 1):
@@ -104,7 +111,8 @@ class Packages(ComponentCase):
             energy = domains["on-%d" % number]["energy_uj"]
             self.assertGreater(energy[own], 0)
             self.assertEqual(energy[other], 0)
-            self.assertEqual(domains["on-%d" % number]["package_split"], "exact")
+        # A machine whose own time is stolen may be late in one interval to bring a thread's time up to date.
+        wait_for(lambda: {domain["package_split"] for domain in self.host.list().values()} == {"exact"}, "exact splits")
         self.assert_conserved()
 
 

@@ -115,7 +115,8 @@ start_followed (VjExitRecords *records, TestChildBody body, guint milliseconds, 
   return pid;
 }
 
-/* What the record says of a child that did body, and what its CPU clock said just before it was killed. */
+/* What the record says of a child that did body, and what its CPU clock said just before it was killed. On its way from
+ * the signal to its end it can use all CPUs, and seems to where a hypervisor takes them away meanwhile. */
 static void
 compare (TestChildBody body, guint milliseconds)
 {
@@ -128,13 +129,17 @@ compare (TestChildBody body, guint milliseconds)
   assert_true (test_child_await (socket));
   assert_false (vj_exit_records_get (records, pid, &cpu_ns));
 
+  const guint64 begin_ns = clock_ns (CLOCK_MONOTONIC);
   const guint64 before_ns = process_ns (pid);
 
   test_child_stop (pid, socket);
+
+  const guint64 most_ns = (clock_ns (CLOCK_MONOTONIC) - begin_ns) * g_get_num_processors ();
+
   assert_true (vj_exit_records_get (records, pid, &cpu_ns));
   print_message ("clock %" G_GUINT64_FORMAT " record %" G_GUINT64_FORMAT "\n", before_ns, cpu_ns);
-  /* The way from the signal to the end is the process's; what a thread does after its record is not in it. */
-  assert_in_range (cpu_ns, before_ns - MIN (before_ns, SLACK_NS), before_ns + SLACK_NS);
+  /* What a thread does after its record is not in it. */
+  assert_in_range (cpu_ns, before_ns - MIN (before_ns, SLACK_NS), before_ns + MAX (SLACK_NS, most_ns));
   assert_int_equal (vj_exit_records_lost (records), 0);
 }
 

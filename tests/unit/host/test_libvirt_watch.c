@@ -211,11 +211,16 @@ assert_none (const Fixture *fixture, const char *start)
 static void
 settle (Fixture *fixture)
 {
+  guint at = fixture->events->len;
   virDomainPtr domain = start_domain (fixture, DOMAIN_XML ("b", UUID_B));
 
-  while (fixture->events->len == 0
-         || !g_str_has_prefix (g_ptr_array_index (fixture->events, fixture->events->len - 1), "present b"))
-    g_main_context_iteration (NULL, TRUE);
+  for (gboolean told = FALSE; !told;)
+    {
+      if (at == fixture->events->len)
+        g_main_context_iteration (NULL, TRUE);
+      else
+        told = g_str_has_prefix (g_ptr_array_index (fixture->events, at++), "present b");
+    }
   stop_domain (domain);
 }
 
