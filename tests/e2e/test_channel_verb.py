@@ -268,7 +268,9 @@ class Channel(Case):
         self.assertEqual(domain.inactive(), before)
 
     def settled(self, domain):
-        """libvirt goes on with a request whose client has gone: what both definitions have once they agree."""
+        """libvirt goes on with a request whose client has gone: what both definitions have once they agree, and nobody works
+        on the domain, as this waits for."""
+        virsh("dommemstat", domain.name)
         live, config = domain.has()
         return (live, config) if live == config else None
 

@@ -86,7 +86,7 @@ class Readme(unittest.TestCase):
         if line.startswith("systemctl restart") and self.daemon.can_restart():
             self.daemon.restart()
             self.assertIn(self.guest.name, virsh("list", "--name").split())
-            vjtest.wait_until(lambda: self.agent.status()["libvirt"]["connected"], "the agent is connected again", 120)
+            vjtest.wait_until(lambda: self.agent.status()["libvirt"]["connected"], "the agent is connected again")
             self.agent.wait_for(self.guest)
         if line.startswith("virtjoule channel add"):
             self.assertIsNotNone(self.guest.channel(PORT))

@@ -190,7 +190,7 @@ class Node(unittest.TestCase):
 
     def keep_s(self):
         """So long that what has ended is looked at before it is folded, however slow the guest is."""
-        return max(5, round(3 * self.slowest_look_s))
+        return max(10, round(4 * self.slowest_look_s))
 
     def attributor_restarts(self):
         """What it shows begins anew, as any program's counters, with the same names at once."""

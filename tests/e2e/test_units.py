@@ -164,7 +164,7 @@ class GuestUnits(unittest.TestCase):
         boot = self.guest.check("cat /proc/sys/kernel/random/boot_id")
         self.guest.check("(sleep 1; systemctl reboot) >/dev/null 2>&1 &")
         self.last = 0
-        wait_until(lambda: self.boot_id() not in (None, boot), "the guest is up again")
+        wait_until(lambda: self.boot_id() not in (None, boot), "the guest is up again", 2 * vjtest.DEADLINE_S)
         self.goes_on()
 
     def boot_id(self):

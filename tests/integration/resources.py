@@ -8,8 +8,8 @@ import time
 
 # Nothing but AddressSanitizer reserves so much.
 SANITIZER_KB = 1 << 30
-DEADLINE_S = 60
-STEADY = 5  # looks in a row that find the same
+DEADLINE_S = 240
+STEADY = 20  # looks in a row that find the same
 # A worker more may cost as much: its stack and its heap.
 THREAD_KB = 256
 

@@ -56,7 +56,7 @@ def golden(name):
 
 def virtjoule(*arguments, stdout=subprocess.PIPE):
     environment = dict(os.environ, LC_ALL="C.UTF-8")
-    return subprocess.run([PROGRAM, *arguments], stdout=stdout, stderr=subprocess.PIPE, env=environment, timeout=60,
+    return subprocess.run([PROGRAM, *arguments], stdout=stdout, stderr=subprocess.PIPE, env=environment, timeout=240,
                           check=False)
 
 
@@ -191,14 +191,14 @@ class WithoutAgent(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="vj-cli-") as directory, socket.socket(socket.AF_UNIX) as hung:
             hung.bind(os.path.join(directory, "libvirt"))
             hung.listen()
-            hung.settimeout(60)
+            hung.settimeout(240)
             process = subprocess.Popen([PROGRAM, "channel", "add", "web", "--uri",
                                         f"qemu+unix:///system?socket={directory}/libvirt"], stderr=subprocess.DEVNULL)
             connection, _ = hung.accept()
             with connection:
                 connection.recv(1)  # it waits for the answer to its first question
                 process.send_signal(signal.SIGINT)
-                self.assertEqual(process.wait(60), -signal.SIGINT)
+                self.assertEqual(process.wait(240), -signal.SIGINT)
 
 
 if __name__ == "__main__":

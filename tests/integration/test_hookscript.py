@@ -62,12 +62,12 @@ class Hooked(unittest.TestCase):
         return os.environ | ours | more
 
     def qm(self, *words, **environment):
-        return subprocess.run([self.node.bin / "qm", *map(str, words)], capture_output=True, text=True, timeout=60,
+        return subprocess.run([self.node.bin / "qm", *map(str, words)], capture_output=True, text=True, timeout=240,
                               check=False, env=self.environment(**environment))
 
     def run_hook(self, *words, **environment):
         """The hookscript by itself, in no lock."""
-        return subprocess.run([self.hook, *words], capture_output=True, text=True, timeout=60, check=False,
+        return subprocess.run([self.hook, *words], capture_output=True, text=True, timeout=240, check=False,
                               env=self.environment(**environment))
 
     def wait_for_log(self):
@@ -195,7 +195,7 @@ class Always(Hooked):
         (self.runtime / "notes").touch()
         result = self.run_hook("100", "post-stop")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        closed = subprocess.run(f"'{self.hook}' 100 pre-start >&- 2>&-", shell=True, timeout=60, check=False,
+        closed = subprocess.run(f"'{self.hook}' 100 pre-start >&- 2>&-", shell=True, timeout=240, check=False,
                                 env=self.environment())
         self.assertEqual(closed.returncode, 0)
         for words in (("100", "pre-start"), ("frob",)):

@@ -205,7 +205,7 @@ class Connecting(ManagersCase):
         wait_for(lambda: self.heard("guest"), "a first frame")
         refused = self.host.status()["guest_socket"]["refused"]
         with socket.socket(socket.AF_UNIX) as impostor:
-            impostor.settimeout(60)
+            impostor.settimeout(240)
             impostor.connect(self.guest_socket)
             wait_for(lambda: self.host.status()["guest_socket"]["refused"] > refused, "the refusal")
             self.assertEqual(impostor.recv(100), b"")

@@ -81,7 +81,7 @@ class Node(unittest.TestCase):
     def run_verb(self, *words, path=None, **environment):
         environment = dict(os.environ, LC_ALL="C.UTF-8", PATH=path or f"{self.node.bin}:{os.environ['PATH']}", **environment)
         command = [f"{BIN}/virtjoule", "proxmox", "--pve-dir", self.node.pve, *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
 
     def assert_runs(self, *words, **options):
         result = self.run_verb(*words, **options)
@@ -276,7 +276,7 @@ class Refusals(Node):
         os.chmod(self.node.top, 0o755)
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"{BIN}/virtjoule", "proxmox", "--pve-dir",
                    self.node.pve, *words]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
+        result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False,
                                 env=dict(os.environ, PATH=f"{self.node.bin}:{os.environ['PATH']}"))
         if "setpriv" in result.stderr or "not found" in result.stderr or "Permission denied" in result.stderr:
             self.skipTest(f"no other user here: {result.stderr}")
@@ -311,7 +311,7 @@ class Refusals(Node):
     def test_odd_runtime_directory(self):
         for directory in ("/run/a b", "/run/a,b", "relative", "/run/'"):
             result = subprocess.run([f"{BIN}/virtjoule", "--runtime-dir", directory, "proxmox", "enable", "100"],
-                                    capture_output=True, text=True, timeout=60, check=False)
+                                    capture_output=True, text=True, timeout=240, check=False)
             self.assertEqual(result.returncode, 2)
             self.assertIn(f"--runtime-dir must be an absolute path of letters, digits and / . _ - alone: {directory}",
                           result.stderr)

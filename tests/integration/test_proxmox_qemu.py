@@ -86,7 +86,7 @@ class Qemu(contextlib.AbstractContextManager):
         while True:
             line = self.process.stdout.readline()
             if not line:
-                raise RuntimeError(f"QEMU ended: {self.process.communicate(timeout=60)[1].decode()}")
+                raise RuntimeError(f"QEMU ended: {self.process.communicate(timeout=240)[1].decode()}")
             answer = json.loads(line)
             if "event" not in answer:
                 return answer["return"]
@@ -98,7 +98,7 @@ class Qemu(contextlib.AbstractContextManager):
 
 def listen(path):
     server = socket.socket(socket.AF_UNIX)
-    server.settimeout(60)
+    server.settimeout(240)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     server.bind(path)

@@ -42,7 +42,7 @@ class Readme(unittest.TestCase):
         for real, place in self.places.items():
             line = line.replace(real, str(place))
         environment = dict(os.environ, LC_ALL="C.UTF-8", PATH=f"{self.node.bin}:{os.environ['PATH']}")
-        return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=240, check=False, env=environment)
 
     def test_five_minutes(self):
         for vmid in (100, 101):

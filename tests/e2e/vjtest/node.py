@@ -46,7 +46,7 @@ for (1 .. 100) {
   last if generation () ne $last;
   nap ();
 }
-for (1 .. 600) {
+for (1 .. 4000) {
   $answer = document ();
   last if intervals ($answer) > $past;
   nap ();
