@@ -119,6 +119,7 @@ a_device_that_is_no_port_is_named (void **state)
   g_autoptr (VjPoll) poll = vj_poll_new (NULL, NULL);
   g_autoptr (VjPort) port = vj_port_new (poll, &place, &funcs, &owner);
 
+  assert_non_null (port);
   while (log->len == 0)
     g_main_context_iteration (NULL, TRUE);
   assert_true (g_str_has_prefix (log->str, "/dev/null: "));

@@ -36,6 +36,7 @@ lost_events_may_have_been_of_any (void **state)
 
   g_autoptr (VjPidfileWatch) watch = vj_pidfile_watch_new (poll, *state, on_file, &any, NULL);
 
+  assert_non_null (watch);
   assert_int_equal (any, 1); /* those that were there before */
   for (guint64 i = 0; i < n; i++)
     {
