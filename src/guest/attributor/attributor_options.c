@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/cli_table.h"
-#include "common/duration.h"
 #include "common/command_line.h"
+#include "common/duration.h"
 #include "common/error.h"
 #include "common/units.h"
 #include "guest/names/kubernetes_options.h"
